@@ -1,0 +1,1 @@
+"""drydock on one machine: an embedded AWS that runs the project's own template."""
