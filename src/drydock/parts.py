@@ -1,0 +1,111 @@
+"""Parts: what one attempt contributed to one input.
+
+A part's number is claimed by its first output's conditional put and never used again. Its record,
+written last, is what authorises another attempt to go on from it; a part without record never
+counts. The part with the most progress is continued, and the chain of parents from a part to the
+beginning is the whole work on its input so far.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+
+from drydock.errors import Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class OutputObject:
+    """An object that a tool wrote, pinned. ``name`` is what the tool calls it (``poses``)."""
+
+    name: str
+    key: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartOutputs:
+    """A part as a marker names it: its number and what it wrote."""
+
+    part: int
+    outputs: tuple[OutputObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartRecord:
+    """What an unfinished part left.
+
+    ``progress`` counts what is finished of the input over the whole chain, in the tool's own unit
+    (ligands, hierarchies, steps). ``why`` says why the attempt ended or that it was a checkpoint.
+    ``trouble`` is the place at which the tool died, when it did; a second death there is final.
+    """
+
+    part: int
+    parent: int | None
+    place: int
+    index: int
+    input_etag: str
+    outputs: tuple[OutputObject, ...]
+    restart: OutputObject | None
+    progress: int
+    why: str
+    job_id: str
+    attempt: int
+    seconds: float
+    trouble: str | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+
+def parse_part_record(body: bytes) -> PartRecord:
+    """Read a part's record.
+
+    Raises:
+        Malformed: the object is cut or is no part record.
+    """
+    try:
+        fields = json.loads(body)
+        outputs = tuple(OutputObject(**output) for output in fields.pop("outputs"))
+        restart = fields.pop("restart")
+        return PartRecord(
+            outputs=outputs,
+            restart=None if restart is None else OutputObject(**restart),
+            **fields,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Malformed(f"no part record: {body[:80]!r}") from error
+
+
+def chain(records: Iterable[PartRecord], part: int | None) -> list[PartRecord]:
+    """The records from the first part to ``part`` along the parents, oldest first.
+
+    Raises:
+        Malformed: a parent is missing or the parents go in a circle.
+    """
+    by_number = {record.part: record for record in records}
+    found: list[PartRecord] = []
+    while part is not None:
+        record = by_number.pop(part, None)
+        if record is None:
+            raise Malformed(f"part {part} is missing from its chain of parents")
+        found.append(record)
+        part = record.parent
+    return found[::-1]
+
+
+def most_progress(records: Iterable[PartRecord], input_etag: str | None) -> PartRecord | None:
+    """The part to go on from: most progress, then the lowest number; None when there is none.
+
+    Parts of another version of the input (another ETag) and parts whose chain is broken are left
+    out.
+    """
+    known = [r for r in records if input_etag is None or r.input_etag == input_etag]
+    for record in sorted(known, key=lambda r: (-r.progress, r.part)):
+        try:
+            chain(known, record.part)
+        except Malformed:
+            continue
+        return record
+    return None

@@ -1,0 +1,298 @@
+"""The only door to S3. Every object that drydock writes goes through :meth:`Store._put`.
+
+Conditional requests (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html):
+``If-None-Match: *`` writes once, ``If-Match`` compares and swaps. S3 may answer 409 to two
+conditional writes at once; both callers then look again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from drydock.errors import (
+    AlreadyExists,
+    Changed,
+    Conflict,
+    DrydockError,
+    NotFound,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+_REFUSED = {"403", "AccessDenied", "AllAccessDisabled"}
+_FAILED_CONDITION = {"412", "PreconditionFailed"}
+_RACE = {"409", "ConditionalRequestConflict", "OperationAborted"}
+
+
+class AccessDenied(DrydockError):
+    """Raised when the caller's role may not do what it asked of S3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a LIST shows it; ``etag`` without its quotation marks."""
+
+    key: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's bytes (or the range that was asked for), its ETag and its whole size."""
+
+    body: bytes
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStream:
+    """An object to read once, from its beginning."""
+
+    body: IO[bytes]
+    etag: str
+    size: int
+
+
+def _named(error: Exception) -> DrydockError:
+    """The error of ours for one of botocore's."""
+    if not isinstance(error, ClientError):
+        return StoreUnavailable(str(error))
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    if code in _MISSING:
+        return NotFound(str(error))
+    if code in _FAILED_CONDITION or code in _RACE:
+        return Conflict(str(error))
+    if code in _REFUSED:
+        return AccessDenied(str(error))
+    return StoreUnavailable(str(error))
+
+
+def _translated(call: Callable[P, R]) -> Callable[P, R]:
+    @functools.wraps(call)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except (ClientError, BotoCoreError) as error:
+            raise _named(error) from error
+
+    return wrapper
+
+
+class Store:
+    """S3 as drydock uses it. ``kms_key_id`` encrypts with that key, None with AES256."""
+
+    def __init__(self, client: S3Client, kms_key_id: str | None = None) -> None:
+        self._client = client
+        self._kms_key_id = kms_key_id
+
+    @classmethod
+    def connect(cls, kms_key_id: str | None = None, **credentials: str) -> Store:
+        """A store on the environment's credentials and endpoint."""
+        config = Config(
+            retries={"mode": "adaptive", "max_attempts": 8},
+            s3={"addressing_style": "path"} if _is_local() else {},
+            max_pool_connections=32,
+        )
+        # boto3-stubs type the extra credentials one by one.
+        client = boto3.client("s3", config=config, **cast("dict[str, Any]", credentials))
+        return cls(client, kms_key_id)
+
+    def put(
+        self, bucket: str, key: str, body: bytes | IO[bytes], *, content_type: str | None = None
+    ) -> str:
+        """Write an object whatever was there; return its ETag."""
+        return self._put(bucket, key, body, content_type, {})
+
+    def put_once(
+        self, bucket: str, key: str, body: bytes | IO[bytes], *, content_type: str | None = None
+    ) -> str:
+        """Write an object that must not exist yet; return its ETag.
+
+        Raises:
+            AlreadyExists: it exists. It may be this very call's: an SDK retry after an answer that
+                was lost. Whoever must know reads the object.
+        """
+        try:
+            return self._put(bucket, key, body, content_type, {"IfNoneMatch": "*"})
+        except Conflict as error:
+            raise AlreadyExists(f"s3://{bucket}/{key} exists already") from error
+
+    def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
+        """Write an object if it still has that ETag; return the new one.
+
+        Raises:
+            Conflict: somebody else wrote or removed it first.
+        """
+        try:
+            return self._put(bucket, key, body, None, {"IfMatch": etag})
+        except NotFound as error:
+            raise Conflict(str(error)) from error
+
+    @_translated
+    def _put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes | IO[bytes],
+        content_type: str | None,
+        condition: dict[str, str],
+    ) -> str:
+        extra: dict[str, Any] = dict(condition)
+        if self._kms_key_id:
+            extra |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._kms_key_id}
+        else:
+            extra["ServerSideEncryption"] = "AES256"
+        if content_type:
+            extra["ContentType"] = content_type
+        answer = self._client.put_object(Bucket=bucket, Key=key, Body=body, **extra)
+        return answer["ETag"].strip('"')
+
+    def get(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        first_byte: int | None = None,
+        last_byte: int | None = None,
+        etag: str | None = None,
+    ) -> StoredObject:
+        """Read an object, or a range of it (both ends inclusive).
+
+        Raises:
+            NotFound: there is no such object.
+            Changed: its ETag is not ``etag``.
+        """
+        stream = self.get_stream(
+            bucket, key, first_byte=first_byte, last_byte=last_byte, etag=etag
+        )
+        try:
+            body = stream.body.read()
+        except (BotoCoreError, OSError) as error:
+            raise StoreUnavailable(f"s3://{bucket}/{key}: {error}") from error
+        finally:
+            stream.body.close()
+        return StoredObject(body, stream.etag, stream.size)
+
+    def get_stream(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        first_byte: int | None = None,
+        last_byte: int | None = None,
+        etag: str | None = None,
+    ) -> StoredStream:
+        """Open an object for reading; arguments and errors as for :meth:`get`."""
+        extra: dict[str, Any] = {}
+        if first_byte is not None:
+            extra["Range"] = f"bytes={first_byte}-{'' if last_byte is None else last_byte}"
+        if etag is not None:
+            extra["IfMatch"] = f'"{etag}"'
+        try:
+            answer = _translated(self._client.get_object)(Bucket=bucket, Key=key, **extra)
+        except Conflict as error:
+            raise Changed(f"s3://{bucket}/{key} is not the object pinned as {etag}") from error
+        size = answer["ContentLength"]
+        if "ContentRange" in answer:
+            size = int(answer["ContentRange"].rpartition("/")[2])
+        return StoredStream(cast("IO[bytes]", answer["Body"]), answer["ETag"].strip('"'), size)
+
+    @_translated
+    def head(self, bucket: str, key: str) -> Listed:
+        """Size and ETag of an object.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        answer = self._client.head_object(Bucket=bucket, Key=key)
+        return Listed(key, answer["ContentLength"], answer["ETag"].strip('"'))
+
+    def list(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        start_after: str | None = None,
+        delimiter: str | None = None,
+        page_size: int = 1000,
+    ) -> Iterator[Listed]:
+        """The objects below a prefix in S3's order (UTF-8 bytes of the keys), page by page.
+
+        With a delimiter only the direct children; common prefixes are left out.
+        """
+        for page in self.list_pages(
+            bucket, prefix, start_after=start_after, delimiter=delimiter, page_size=page_size
+        ):
+            yield from page
+
+    def list_pages(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        start_after: str | None = None,
+        delimiter: str | None = None,
+        page_size: int = 1000,
+    ) -> Iterator[list[Listed]]:
+        """As :meth:`list`, one list a request."""
+        extra: dict[str, Any] = {}
+        if start_after:
+            extra["StartAfter"] = start_after
+        if delimiter:
+            extra["Delimiter"] = delimiter
+        fetch = _translated(self._client.list_objects_v2)
+        while True:
+            page = fetch(Bucket=bucket, Prefix=prefix, MaxKeys=page_size, **extra)
+            yield [
+                Listed(found["Key"], found["Size"], found["ETag"].strip('"'))
+                for found in page.get("Contents", [])
+            ]
+            if not page.get("IsTruncated"):
+                return
+            extra["ContinuationToken"] = page["NextContinuationToken"]
+
+    @_translated
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object; removing one that is gone is no error."""
+        self._client.delete_object(Bucket=bucket, Key=key)
+
+    @_translated
+    def delete_if_match(self, bucket: str, key: str, etag: str) -> None:
+        """Remove an object if it still has that ETag.
+
+        Raises:
+            Conflict: it is another object by now.
+        """
+        self._client.delete_object(Bucket=bucket, Key=key, IfMatch=etag)
+
+    @_translated
+    def bucket_region(self, bucket: str) -> str:
+        """The Region a bucket lies in.
+
+        Raises:
+            NotFound: there is no such bucket, or it is not ours to see.
+        """
+        answer = self._client.head_bucket(Bucket=bucket)
+        return answer.get("BucketRegion", "")
+
+
+def _is_local() -> bool:
+    """Whether an endpoint is set that has no bucket host names (the embedded AWS)."""
+    session = boto3.Session()
+    client_endpoint = session._session.get_config_variable("endpoint_url")  # noqa: SLF001
+    return bool(client_endpoint)

@@ -1,0 +1,81 @@
+"""The round's document: all that a worker must know beside its own records.
+
+It lies in the control bucket beside the round's task list, is written before the shard's document
+names the round, and never again. A container learns its address from ``S3_TASK_LOCATION``.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from drydock.errors import Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedObject:
+    """An object that every attempt must find unchanged."""
+
+    uri: str
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedAsset:
+    """Reference data by name: one object, or everything below a prefix."""
+
+    uri: str
+    objects: tuple[PinnedObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDocument:
+    """What the children of one round share. Durations in seconds."""
+
+    run_id: str
+    shard: int
+    epoch: int
+    owner: str
+    round: int
+    tool: str
+    options: dict[str, Any]
+    assets: dict[str, PinnedAsset]
+    dockfiles: PinnedAsset | None
+    output_bucket: str
+    output_prefix: str
+    tasks_bucket: str
+    tasks_key: str
+    run_document_key: str
+    inputs_per_job: int
+    size: int
+    vcpus: int
+    gpus: int
+    attempt_seconds: int
+    checkpoint_seconds: int
+    kms_key_id: str | None
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+
+def parse_task_document(body: bytes) -> TaskDocument:
+    """Read a round's document.
+
+    Raises:
+        Malformed: the object is cut or is no task document.
+    """
+    try:
+        fields = json.loads(body)
+        assets = {name: _asset(asset) for name, asset in fields.pop("assets").items()}
+        dockfiles = fields.pop("dockfiles")
+        return TaskDocument(
+            assets=assets, dockfiles=None if dockfiles is None else _asset(dockfiles), **fields
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Malformed(f"no task document: {body[:80]!r}") from error
+
+
+def _asset(fields: dict[str, Any]) -> PinnedAsset:
+    return PinnedAsset(
+        uri=fields["uri"], objects=tuple(PinnedObject(**found) for found in fields["objects"])
+    )
