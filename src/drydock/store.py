@@ -8,6 +8,7 @@ conditional writes at once; both callers then look again.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
@@ -105,7 +106,7 @@ class Store:
         """A store on the environment's credentials and endpoint."""
         config = Config(
             retries={"mode": "adaptive", "max_attempts": 8},
-            s3={"addressing_style": "path"} if _is_local() else {},
+            s3={"addressing_style": "path"} if _has_own_endpoint() else {},
             max_pool_connections=32,
         )
         # boto3-stubs type the extra credentials one by one.
@@ -291,8 +292,6 @@ class Store:
         return answer.get("BucketRegion", "")
 
 
-def _is_local() -> bool:
-    """Whether an endpoint is set that has no bucket host names (the embedded AWS)."""
-    session = boto3.Session()
-    client_endpoint = session._session.get_config_variable("endpoint_url")  # noqa: SLF001
-    return bool(client_endpoint)
+def _has_own_endpoint() -> bool:
+    """Whether S3 is served by an endpoint without a host name for each bucket."""
+    return bool(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
