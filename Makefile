@@ -1,0 +1,75 @@
+# drydock. `make` alone lists what there is; everything works from a fresh clone with make and Python.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+REQUEST ?= examples/vina/run.json
+DIRECTORY ?= .drydock
+ARGS ?=
+
+python := .venv/bin/python
+sam := .venv-sam/bin/sam
+checked := src functions worker local tests benchmarks
+
+export PYTHONPATH := src:.
+# The SAM CLI wants a Region even where it calls nobody.
+sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
+
+.PHONY: help run history test lint types validate build bench prove schema lock clean \
+	environment environment-test environment-lint environment-sam
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: environment ## dock the sample on the embedded AWS; REQUEST=path/to/run.json docks yours
+	@$(python) -m local run --request "$(REQUEST)" --directory "$(DIRECTORY)" $(ARGS)
+
+history: environment ## what the last run's state machine did, step by step
+	@$(python) -m local history --directory "$(DIRECTORY)" $(ARGS)
+
+test: environment-test ## all tests; ARGS="-k name" picks some
+	@$(python) -m pytest $(ARGS)
+
+lint: environment-lint ## ruff and cfn-lint
+	@$(python) -m ruff check $(checked)
+	@$(python) -m ruff format --check $(checked)
+	@.venv/bin/cfn-lint template.yaml
+
+types: environment-lint ## mypy --strict
+	@$(python) -m mypy
+
+validate: environment-sam ## sam validate --lint
+	@$(sam_environment) $(sam) validate --lint
+
+build: environment-sam ## sam build, with plain pip and python3.13
+	@folder=$$(sh scripts/find-python3.13) && PATH="$$folder:$$PATH" $(sam_environment) $(sam) build
+
+bench: environment-test ## the figures of benchmarks/README.md
+	@for path in benchmarks/*.py; do \
+		case $$path in benchmarks/_*) continue;; esac; \
+		echo "== $$path"; $(python) "$$path" || exit 1; \
+	done
+
+prove: lint types validate build test ## everything that the gate asks for
+
+schema: environment ## write docs/request.schema.json from the request's model
+	@$(python) -m drydock.request > docs/request.schema.json
+
+lock: ## pin the newest packages that requirements/*.in allow (needs uv)
+	@sh scripts/lock
+
+clean: ## remove what the targets above made, but the runs' data in .drydock
+	rm -rf .venv .venv-sam .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+environment:
+	@sh scripts/environment .venv run
+
+environment-test:
+	@sh scripts/environment .venv test run
+
+environment-lint:
+	@sh scripts/environment .venv lint test run
+
+environment-sam:
+	@sh scripts/environment .venv-sam sam
