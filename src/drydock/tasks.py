@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from drydock.errors import Malformed
 
@@ -79,7 +79,7 @@ def parse_offsets(body: bytes) -> list[int]:
     if len(body) < 2 * _OFFSET_BYTES or len(body) % _OFFSET_BYTES:
         raise Malformed(f"{len(body)} bytes are no offsets of a task list")
     offsets = list(struct.unpack(f"<{len(body) // _OFFSET_BYTES}Q", body))
-    if any(after <= before for before, after in zip(offsets, offsets[1:], strict=False)):
+    if any(after <= before for before, after in pairwise(offsets)):
         raise Malformed("the offsets of a task list do not ascend")
     return offsets
 

@@ -1,0 +1,172 @@
+"""What to do about a shard now: one pure decision over all that is known of it.
+
+Whoever looks at a shard (a function that submits, an event that a job ended, the sweep) gathers
+the same facts, asks :func:`decide`, carries the answer out by compare-and-swap and asks again.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from drydock.run_document import RunDocument
+from drydock.shard_document import Ending, Queue, Round, ShardDocument
+
+ABORTED = "drydock: aborted"
+SUPERSEDED = "drydock: superseded"
+STOPPED = "drydock: stopped"
+
+MAX_DELAY_S = 900.0
+ROUNDS_ON_SPOT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """What Batch says of the current round's job; ``gone`` when it knows none any more."""
+
+    state: Literal["active", "ended", "gone"]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What S3 says: how many inputs are settled, how many part records there are, what remains."""
+
+    settled: int
+    parts: int
+    remaining: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The shard has ended: commit that (unless it is), then answer every waiting token."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class EnterEpoch:
+    """The document is of an earlier epoch: take it into this one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRound:
+    """The current round's job has ended: write down what came of it."""
+
+    progress: bool | None
+    delay_s: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRound:
+    """Claim and submit the next round over these places."""
+
+    number: int
+    places: tuple[int, ...]
+    queue: Queue
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOverClaim:
+    """Somebody claimed the current round and went silent: find its job by name, or submit it."""
+
+    claimed: Round
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """Nothing to do before this time; somebody must look again then."""
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nothing to do: an event will come, or it is not ours to act."""
+
+    why: str
+
+
+Decision = Answer | EnterEpoch | CloseRound | SubmitRound | TakeOverClaim | WaitUntil | Leave
+
+
+def needs_job(document: ShardDocument) -> bool:
+    """Whether a decision rests on what Batch says of the current round's job."""
+    return document.current is not None and document.current.state == "submitted"
+
+
+def is_frozen_for(document: ShardDocument, run: RunDocument) -> bool:
+    """Whether the shard's outcome is frozen and no failure of it was reopened since."""
+    return document.frozen is not None and document.frozen.reopened == run.reopened
+
+
+def decide(
+    run: RunDocument,
+    document: ShardDocument,
+    *,
+    owner_running: bool,
+    job: JobView | None,
+    facts: Facts | None,
+    now: float,
+    first_delay_s: float,
+) -> Decision:
+    """Say what to do about a shard.
+
+    ``job`` must be given when :func:`needs_job` says so, ``facts`` unless that job is active.
+    ``first_delay_s`` is the delay after the first round without progress; it doubles up to
+    15 minutes.
+    """
+    ended = document.ended
+    if ended and ended.epoch == run.epoch:
+        return Answer(ended.ending)
+    if is_frozen_for(document, run):
+        return Answer("complete")
+    if document.epoch != run.epoch:
+        return EnterEpoch() if owner_running else Leave("the run's owner is not running")
+    current = document.current
+    if current is not None and current.state == "claimed":
+        return TakeOverClaim(current) if now >= current.lease_until else WaitUntil(current.lease_until)
+    if current is not None and current.state == "submitted":
+        if job is None or job.state == "active":
+            return Leave("its job is active")
+        return _about_ended_job(document, current, job, _known(facts), first_delay_s)
+    return _about_next_round(run, document, _known(facts), owner_running=owner_running, now=now)
+
+
+def _about_ended_job(
+    document: ShardDocument, current: Round, job: JobView, facts: Facts, first_delay_s: float
+) -> Decision:
+    progress: bool | None = (
+        facts.settled > current.settled_before or facts.parts > current.parts_before
+    )
+    taken_away = job.reason in (ABORTED, SUPERSEDED, STOPPED) or current.epoch != document.epoch
+    if not progress and taken_away:
+        progress = None
+    delay_s = 0.0
+    if progress is False:
+        delay_s = min(first_delay_s * 2.0**document.barren, MAX_DELAY_S)
+    return CloseRound(progress, delay_s, job.reason)
+
+
+def _about_next_round(
+    run: RunDocument, document: ShardDocument, facts: Facts, *, owner_running: bool, now: float
+) -> Decision:
+    if not facts.remaining:
+        return Answer("complete")
+    if not owner_running:
+        return Leave("the run's owner is not running")
+    if run.active_stop is not None:
+        return Answer("stopped")
+    if document.barren >= int(run.current.request["max_rounds"]):
+        return Answer("exhausted")
+    if document.not_before is not None and now < document.not_before:
+        return WaitUntil(document.not_before)
+    rounds_now = sum(1 for each in document.rounds if each.epoch == run.epoch)
+    queue: Queue = "on-demand" if rounds_now >= ROUNDS_ON_SPOT else "spot"
+    number = document.rounds[-1].number + 1 if document.rounds else 0
+    return SubmitRound(number, facts.remaining, queue)
+
+
+def _known(facts: Facts | None) -> Facts:
+    if facts is None:
+        raise ValueError("a decision about an ended round needs the facts of S3")
+    return facts

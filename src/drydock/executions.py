@@ -1,0 +1,52 @@
+"""The only door to AWS Step Functions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
+_TOKEN_IS_DEAD = {"TaskDoesNotExist", "TaskTimedOut", "InvalidToken"}
+
+
+class Executions:
+    """AWS Step Functions as drydock uses it."""
+
+    def __init__(self, client: SFNClient) -> None:
+        self._client = client
+
+    @classmethod
+    def connect(cls) -> Executions:
+        """On the environment's credentials and endpoint."""
+        return cls(
+            boto3.client(
+                "stepfunctions", config=Config(retries={"mode": "standard", "max_attempts": 6})
+            )
+        )
+
+    def is_running(self, execution_arn: str) -> bool:
+        """Whether an execution goes on; one that is not known does not."""
+        try:
+            answer = self._client.describe_execution(executionArn=execution_arn)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
+                return False
+            raise
+        return answer["status"] == "RUNNING"
+
+    def answer(self, token: str, output: dict[str, Any]) -> bool:
+        """Tell a waiting task that it is done; False when nobody waits on that token any more."""
+        try:
+            self._client.send_task_success(taskToken=token, output=json.dumps(output))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _TOKEN_IS_DEAD:
+                return False
+            raise
+        return True

@@ -1,0 +1,177 @@
+"""Why a container ended, as data and one pure function.
+
+The texts are those that AWS Batch and the ECS agent write
+(https://docs.aws.amazon.com/batch/latest/userguide/troubleshooting.html,
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html).
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+EXIT_DONE = 0
+EXIT_AGAIN = 1
+EXIT_LATER = 75
+EXIT_MISCONFIGURED = 78
+
+Policy = Literal["again", "more_memory", "few_times", "later", "stop_run", "not_this_epoch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A class of failures. All given conditions must hold; patterns are shell globs."""
+
+    failure_class: str
+    policy: Policy
+    advice: str
+    status_reason: str = "*"
+    container_reason: str = "*"
+    exit_codes: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a container's end means: the class, what to do, and a sentence for people."""
+
+    failure_class: str
+    policy: Policy
+    advice: str
+
+
+RULES = (
+    Rule("interrupted", "again", "The machine was taken away.", status_reason="Host EC2*"),
+    Rule(
+        "interrupted",
+        "again",
+        "The machine was taken away.",
+        status_reason="Your Spot Task was interrupted*",
+    ),
+    Rule(
+        "aborted",
+        "later",
+        "drydock ended the job; starting the same request again goes on.",
+        status_reason="drydock: *",
+    ),
+    Rule(
+        "timeout",
+        "again",
+        "The attempt ran out of time; raise attempt_seconds.",
+        status_reason="Job attempt duration exceeded timeout*",
+    ),
+    Rule(
+        "image_disk_full",
+        "few_times",
+        "The machine's disk had no room for the image.",
+        container_reason="CannotPull*no space left on device*",
+    ),
+    Rule(
+        "image",
+        "stop_run",
+        "The image cannot be pulled: check that it exists and that the instance role may pull it.",
+        container_reason="CannotPull*denied*",
+    ),
+    Rule(
+        "image",
+        "stop_run",
+        "The image cannot be pulled: check that it exists and that the instance role may pull it.",
+        container_reason="CannotPull*unauthorized*",
+    ),
+    Rule(
+        "image",
+        "stop_run",
+        "The image does not exist: check its name and tag in the request.",
+        container_reason="CannotPull*not found*",
+    ),
+    Rule(
+        "image",
+        "stop_run",
+        "The image does not exist: check its name and tag in the request.",
+        container_reason="CannotPull*manifest unknown*",
+    ),
+    Rule(
+        "image",
+        "stop_run",
+        "The image's name is malformed: check it in the request.",
+        container_reason="CannotPull*invalid reference*",
+    ),
+    Rule(
+        "image_pull",
+        "few_times",
+        "The image could not be pulled this time.",
+        container_reason="CannotPull*",
+    ),
+    Rule(
+        "command",
+        "stop_run",
+        "The container cannot be started: check the image's architecture and its command.",
+        container_reason="Cannot*Container*exec format error*",
+    ),
+    Rule(
+        "command",
+        "stop_run",
+        "The container cannot be started: check the image's architecture and its command.",
+        container_reason="Cannot*Container*executable*not found*",
+    ),
+    Rule(
+        "configuration",
+        "stop_run",
+        "Secrets or logs cannot be reached: check the execution role and the network.",
+        container_reason="ResourceInitializationError*",
+    ),
+    Rule(
+        "start",
+        "few_times",
+        "The container agent could not start the container this time.",
+        container_reason="DockerTimeoutError*",
+    ),
+    Rule(
+        "start",
+        "few_times",
+        "The container agent lost sight of the container.",
+        container_reason="Cannot*ContainerError*",
+    ),
+    Rule(
+        "out_of_memory",
+        "more_memory",
+        "The container needed more memory than resources.memory_mib.",
+        container_reason="OutOfMemoryError*",
+    ),
+    Rule(
+        "misconfiguration",
+        "stop_run",
+        "The worker says that nothing in this run can work; its log says why.",
+        exit_codes=(EXIT_MISCONFIGURED,),
+    ),
+    Rule(
+        "command",
+        "stop_run",
+        "The container's command cannot be run: check the image and its entry point.",
+        exit_codes=(126, 127),
+    ),
+    Rule("later", "later", "The worker left the rest to a later round.", exit_codes=(EXIT_LATER,)),
+    Rule("again", "again", "The worker asked to be tried again.", exit_codes=(EXIT_AGAIN,)),
+    Rule("interrupted", "again", "The container was told to stop.", exit_codes=(130, 143)),
+    Rule("killed", "again", "The container was killed.", exit_codes=(137,)),
+    Rule(
+        "blocked",
+        "stop_run",
+        "No machine of the stack can ever run the job: check resources and instance types.",
+        status_reason="*MISCONFIGURATION:*",
+    ),
+)
+UNKNOWN = Verdict("unknown", "few_times", "Batch gave a reason that is not in the table.")
+
+
+def classify(
+    status_reason: str | None, container_reason: str | None, exit_code: int | None
+) -> Verdict:
+    """Say what a container's end means: the first rule of :data:`RULES` all of which holds."""
+    for rule in RULES:
+        if rule.exit_codes is not None and exit_code not in rule.exit_codes:
+            continue
+        if not fnmatchcase(status_reason or "", rule.status_reason):
+            continue
+        if not fnmatchcase(container_reason or "", rule.container_reason):
+            continue
+        return Verdict(rule.failure_class, rule.policy, rule.advice)
+    return UNKNOWN

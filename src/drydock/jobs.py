@@ -1,0 +1,177 @@
+"""The only door to AWS Batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from drydock.decision import JobView
+from drydock.errors import RunMisconfigured
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
+ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
+BATCH_TIMEOUT_MARGIN_S = 120
+# https://docs.aws.amazon.com/batch/latest/userguide/array_jobs.html
+MAX_ARRAY_SIZE = 10_000
+_SUBMIT_REFUSED = "ClientException"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A round as Batch sees it: ``jobs`` children, or a plain job when there is one."""
+
+    name: str
+    queue_arn: str
+    definition_arn: str
+    jobs: int
+    environment: dict[str, str]
+    vcpus: int
+    memory_mib: int
+    gpus: int
+    timeout_s: int
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveJob:
+    """A job of ours that has not ended."""
+
+    job_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndedChild:
+    """Why one child ended, as Batch tells it."""
+
+    index: int | None
+    status_reason: str | None
+    container_reason: str | None
+    exit_code: int | None
+    log_stream: str | None
+
+
+class Jobs:
+    """AWS Batch as drydock uses it."""
+
+    def __init__(self, client: BatchClient) -> None:
+        self._client = client
+
+    @classmethod
+    def connect(cls) -> Jobs:
+        """On the environment's credentials and endpoint; stays below Batch's 50 calls a second."""
+        return cls(
+            boto3.client("batch", config=Config(retries={"mode": "adaptive", "max_attempts": 8}))
+        )
+
+    def submit(self, request: JobRequest) -> str:
+        """Submit a round; return the job's id.
+
+        Raises:
+            RunMisconfigured: Batch refuses the request itself, so another try would be refused too.
+        """
+        needs = [
+            {"type": "VCPU", "value": str(request.vcpus)},
+            {"type": "MEMORY", "value": str(request.memory_mib)},
+        ]
+        if request.gpus:
+            needs.append({"type": "GPU", "value": str(request.gpus)})
+        environment = [{"name": k, "value": v} for k, v in sorted(request.environment.items())]
+        arguments: dict[str, Any] = {
+            "jobName": request.name,
+            "jobQueue": request.queue_arn,
+            "jobDefinition": request.definition_arn,
+            "containerOverrides": {"environment": environment, "resourceRequirements": needs},
+            "timeout": {"attemptDurationSeconds": request.timeout_s},
+            "tags": request.tags,
+            "propagateTags": True,
+        }
+        if request.jobs > 1:
+            arguments["arrayProperties"] = {"size": request.jobs}
+        try:
+            return self._client.submit_job(**arguments)["jobId"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == _SUBMIT_REFUSED:
+                raise RunMisconfigured(
+                    f"AWS Batch refuses the job: {error.response['Error']['Message']}"
+                ) from error
+            raise
+
+    def view(self, job_id: str) -> JobView:
+        """Whether a job goes on, has ended (and why), or is not known any more."""
+        found = self._client.describe_jobs(jobs=[job_id])["jobs"]
+        if not found:
+            return JobView("gone")
+        job = found[0]
+        state: Literal["active", "ended"] = "active" if job["status"] in ACTIVE else "ended"
+        return JobView(state, job.get("statusReason"))
+
+    def find(self, queue_arn: str, name: str) -> str | None:
+        """The id of the job of that name; None when the queue knows none. The oldest one wins."""
+        pages = self._client.get_paginator("list_jobs").paginate(
+            jobQueue=queue_arn, filters=[{"name": "JOB_NAME", "values": [name]}]
+        )
+        found = [job for page in pages for job in page["jobSummaryList"] if job["jobName"] == name]
+        found.sort(key=lambda job: (job.get("createdAt", 0), job["jobId"]))
+        return found[0]["jobId"] if found else None
+
+    def active(self, queue_arn: str, name_prefix: str) -> Iterator[ActiveJob]:
+        """Jobs of a queue that have not ended and whose names begin so (array parents, no children)."""
+        pages = self._client.get_paginator("list_jobs").paginate(
+            jobQueue=queue_arn, filters=[{"name": "JOB_NAME", "values": [f"{name_prefix}*"]}]
+        )
+        for page in pages:
+            for job in page["jobSummaryList"]:
+                if job.get("status") in ACTIVE:
+                    yield ActiveJob(job["jobId"], job["jobName"])
+
+    def failed_children(self, job_id: str) -> Iterator[EndedChild]:
+        """Why the children of an array failed: a page of 1,000 a request."""
+        pages = self._client.get_paginator("list_jobs").paginate(
+            arrayJobId=job_id, jobStatus="FAILED"
+        )
+        for page in pages:
+            for job in page["jobSummaryList"]:
+                container = job.get("container", {})
+                yield EndedChild(
+                    job.get("arrayProperties", {}).get("index"),
+                    job.get("statusReason"),
+                    container.get("reason"),
+                    container.get("exitCode"),
+                    None,
+                )
+
+    def terminate(self, job_id: str, reason: str) -> None:
+        """End a job and all of its children; ending one that has ended is no error."""
+        self._client.terminate_job(jobId=job_id, reason=reason)
+
+    def register(
+        self, *, name: str, based_on_arn: str, image: str
+    ) -> str:
+        """The job definition of that name for another image; made once, from the stack's own."""
+        known = self._client.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")
+        if known["jobDefinitions"]:
+            return known["jobDefinitions"][0]["jobDefinitionArn"]
+        own = self._describe_definition(based_on_arn)
+        answer = self._client.register_job_definition(
+            jobDefinitionName=name,
+            type="container",
+            containerProperties={**own["containerProperties"], "image": image},
+            retryStrategy=own["retryStrategy"],
+            platformCapabilities=own.get("platformCapabilities", ["EC2"]),
+            propagateTags=own.get("propagateTags", True),
+        )
+        return answer["jobDefinitionArn"]
+
+    def _describe_definition(self, arn: str) -> dict[str, Any]:
+        found = self._client.describe_job_definitions(jobDefinitions=[arn])["jobDefinitions"]
+        if not found:
+            raise RunMisconfigured(f"the stack's job definition {arn} does not exist")
+        return dict(found[0])

@@ -1,0 +1,172 @@
+"""The run request: what a user sends. The border at which a text becomes plain data.
+
+Its JSON Schema is published as ``docs/request.schema.json``.
+"""
+
+import json
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from drydock.errors import InvalidUri, RequestRejected
+from drydock.images import image_problems
+from drydock.uris import parse_s3_uri
+
+_RESERVED_VARIABLE = re.compile(r"(AWS|S3)_.*")
+_SECRET_VARIABLE = re.compile(
+    r".*(SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL).*", re.IGNORECASE
+)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+Coordinates = Annotated[tuple[float, float, float], Field()]
+Extent = Annotated[float, Field(gt=0, le=126)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class Resources(_Model):
+    """What each child may use."""
+
+    vcpus: int = Field(1, ge=1, le=192)
+    memory_mib: int = Field(2000, ge=64, le=3_000_000)
+    gpus: int = Field(0, ge=0, le=16)
+    shm_mib: int = Field(64, ge=64, le=1_000_000)
+
+
+class VinaOptions(_Model):
+    """AutoDock Vina 1.2: the box in ångström and the search. Names as on its command line."""
+
+    center: Coordinates = Field(description="Centre of the box, x y z, in ångström.")
+    size: tuple[Extent, Extent, Extent] = Field(description="Edges of the box in ångström.")
+    scoring: Literal["vina", "vinardo"] = "vina"
+    exhaustiveness: int = Field(8, ge=1, le=10_000)
+    seed: int = Field(1, ge=1, le=2**31 - 1, description="Fixed, so that a run can be repeated.")
+    num_modes: int = Field(9, ge=1, le=10_000)
+    energy_range: float = Field(3, gt=0, le=1000, description="kcal/mol above the best pose.")
+    max_evals: int = Field(0, ge=0, description="Evaluations a search; 0: as many as it takes.")
+    ligand_seconds: int | None = Field(None, ge=1, description="Time limit a ligand; null: none.")
+    recursive: bool = Field(False, description="Take everything below the input prefix.")
+
+
+class Request(_Model):
+    """One run of one tool over many inputs."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    input: str = Field(description="A prefix (its direct children) or a list of S3 URIs, one a line.")
+    output: str = Field(description="A prefix that holds nothing but this run.")
+    tool: Literal["vina"]
+    options: VinaOptions
+    dockfiles: str | None = Field(None, description="A prefix copied to each attempt's scratch.")
+    assets: dict[str, str] = Field(
+        default_factory=dict, description="Reference data by name: an object or a prefix each."
+    )
+    command: None = Field(None, description="For the tool 'command', which does not exist yet.")
+    environment: dict[str, str] = Field(default_factory=dict)
+    secrets: dict[str, str] = Field(default_factory=dict, max_length=0)
+    image: str | None = Field(None, description="Null: the stack's own worker image.")
+    resources: Resources = Field(default_factory=lambda: Resources())
+    inputs_per_job: int = Field(1, ge=1, le=1000, description="Consecutive inputs a child.")
+    records_per_input: None = Field(None, description="Slicing does not exist yet.")
+    attempt_seconds: int = Field(14_400, ge=60, le=14 * 86_400)
+    checkpoint_seconds: int = Field(0, ge=0, le=86_400, description="0: parts at a stop alone.")
+    max_rounds: int = Field(8, ge=1, le=100, description="Consecutive rounds without progress.")
+    stop_after_usd: None = Field(None, description="A budget does not exist yet.")
+    pilot: int = Field(0, ge=0, le=0, description="The pilot does not exist yet: 0.")
+    keep_top: int = Field(1000, ge=1, le=1_000_000)
+    retry_failed: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]] = Field(
+        default_factory=list, max_length=50
+    )
+    tags: dict[str, str] = Field(default_factory=dict, max_length=40)
+
+    @field_validator("input", "output", "dockfiles")
+    @classmethod
+    def _is_uri(cls, value: str | None) -> str | None:
+        if value is not None:
+            _checked_uri(value)
+        return value
+
+    @field_validator("assets")
+    @classmethod
+    def _are_uris(cls, value: dict[str, str]) -> dict[str, str]:
+        for uri in value.values():
+            _checked_uri(uri)
+        return value
+
+    @field_validator("environment")
+    @classmethod
+    def _is_harmless(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not _VARIABLE.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a variable")
+            if _RESERVED_VARIABLE.fullmatch(name):
+                raise ValueError(f"{name} is reserved: names must not begin with AWS_ or S3_")
+            if _SECRET_VARIABLE.fullmatch(name):
+                raise ValueError(f"{name} looks like a secret, and an environment is not secret")
+        return value
+
+    @field_validator("image")
+    @classmethod
+    def _is_image(cls, value: str | None) -> str | None:
+        problems = [] if value is None else image_problems(value)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Request":
+        if self.tool == "vina" and "receptor" not in self.assets and self.dockfiles is None:
+            raise ValueError(
+                "vina needs a receptor: assets.receptor (a .pdbqt) or dockfiles with receptor.pdbqt"
+            )
+        if parse_s3_uri(self.output).key.startswith("results/"):
+            raise ValueError("output must not begin with results/")
+        return self
+
+
+def _checked_uri(text: str) -> None:
+    try:
+        parse_s3_uri(text)
+    except InvalidUri as error:
+        raise ValueError(str(error)) from error
+
+
+def parse_request(document: object) -> Request:
+    """Read a request that is JSON already.
+
+    Raises:
+        RequestRejected: with one sentence a problem: the field, what was given, what is allowed.
+    """
+    try:
+        return Request.model_validate(document)
+    except ValidationError as error:
+        raise RequestRejected([_sentence(dict(each)) for each in error.errors()]) from error
+
+
+def parse_request_text(text: bytes) -> Request:
+    """Read a request's text.
+
+    Raises:
+        RequestRejected: it is no JSON, or no request.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise RequestRejected([f"the request is no JSON: {error}"]) from error
+    return parse_request(document)
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    """One of pydantic's problems as: field: what was given: what is allowed."""
+    where = ".".join(str(step) for step in problem["loc"]) or "request"
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{where}: is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: no such field"
+    if not problem["loc"] or problem["loc"][0] in ("environment", "secrets"):
+        return f"{where}: {text}"
+    given = repr(problem["input"])
+    return f"{where}: {given if len(given) <= 80 else given[:77] + '...'} was given: {text}"

@@ -1,0 +1,43 @@
+"""The doors to the world, gathered for one function: S3, Batch, Step Functions, messages, time."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from drydock.executions import Executions
+from drydock.jobs import Jobs
+from drydock.messages import Messages
+from drydock.settings import Settings, read_settings
+from drydock.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a step needs. ``now`` gives seconds since 1970, ``unique`` 16 random hex digits."""
+
+    settings: Settings
+    store: Store
+    jobs: Jobs
+    executions: Executions
+    messages: Messages
+    now: Callable[[], float]
+    unique: Callable[[], str]
+
+
+@functools.cache
+def services() -> Services:
+    """The services of this process, made at the first use."""
+    settings = read_settings()
+    return Services(
+        settings=settings,
+        store=Store.connect(settings.kms_key_id),
+        jobs=Jobs.connect(),
+        executions=Executions.connect(),
+        messages=Messages.connect(settings.resubmit_queue_url, settings.notification_topic_arn),
+        now=time.time,
+        unique=lambda: secrets.token_hex(8),
+    )

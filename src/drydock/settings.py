@@ -1,0 +1,74 @@
+"""What the stack tells its functions, through their environment. The one reader of it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drydock.errors import RunMisconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The stack's parameters and the names of what it made. Durations in seconds.
+
+    ``allowed_images`` are prefixes of image references; the stack's own image is always allowed.
+    """
+
+    control_bucket: str
+    intake_bucket: str
+    data_buckets: tuple[str, ...]
+    spot_queue_arn: str
+    on_demand_queue_arn: str
+    job_definition_arn: str
+    job_role_arn: str
+    execution_role_arn: str
+    worker_image: str
+    allowed_images: tuple[str, ...]
+    notification_topic_arn: str
+    resubmit_queue_url: str
+    kms_key_id: str | None
+    default_request: str
+    shard_size: int
+    max_concurrency: int
+    reconcile_seconds: int
+    attempts: int
+    scratch_gib: int
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        RunMisconfigured: a variable is missing or is not a number where it must be one.
+    """
+    values = os.environ if environment is None else environment
+    try:
+        return Settings(
+            control_bucket=values["CONTROL_BUCKET"],
+            intake_bucket=values["INTAKE_BUCKET"],
+            data_buckets=_words(values["DATA_BUCKETS"]),
+            spot_queue_arn=values["SPOT_QUEUE_ARN"],
+            on_demand_queue_arn=values["ON_DEMAND_QUEUE_ARN"],
+            job_definition_arn=values["JOB_DEFINITION_ARN"],
+            job_role_arn=values["JOB_ROLE_ARN"],
+            execution_role_arn=values["EXECUTION_ROLE_ARN"],
+            worker_image=values["WORKER_IMAGE"],
+            allowed_images=_words(values["ALLOWED_IMAGES"]),
+            notification_topic_arn=values["NOTIFICATION_TOPIC_ARN"],
+            resubmit_queue_url=values["RESUBMIT_QUEUE_URL"],
+            kms_key_id=values["KMS_KEY_ID"] or None,
+            default_request=values["DEFAULT_REQUEST"],
+            shard_size=int(values["SHARD_SIZE"]),
+            max_concurrency=int(values["MAX_CONCURRENCY"]),
+            reconcile_seconds=int(values["RECONCILE_SECONDS"]),
+            attempts=int(values["ATTEMPTS"]),
+            scratch_gib=int(values["SCRATCH_GIB"]),
+        )
+    except KeyError as error:
+        raise RunMisconfigured(f"the function's environment lacks {error.args[0]}") from error
+    except ValueError as error:
+        raise RunMisconfigured(f"a number in the function's environment is none: {error}") from error
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())

@@ -1,0 +1,156 @@
+"""The shard's document: its rounds, who is submitting one, what is awaited, and how it ended.
+
+One object in the control bucket, changed by compare-and-swap alone. The functions here are its
+transitions: plain data in, plain data out. Times are seconds since 1970.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from drydock.errors import Malformed
+
+RoundState = Literal["claimed", "submitted", "ended"]
+Queue = Literal["spot", "on-demand"]
+Ending = Literal["complete", "stopped", "exhausted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One submission. ``unique`` names the objects that its claimant wrote for it.
+
+    ``settled_before`` and ``parts_before`` count what there was when it was claimed: a round after
+    which neither has grown made no progress.
+    """
+
+    number: int
+    epoch: int
+    unique: str
+    size: int
+    jobs: int
+    queue: Queue
+    state: RoundState
+    lease_until: float
+    claimed_at: float
+    settled_before: int
+    parts_before: int
+    job_id: str | None = None
+    job_definition_arn: str = ""
+    ended_at: float | None = None
+    progress: bool | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the shard ended in an epoch."""
+
+    epoch: int
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """Which object says what speaks for each input, and which failures were reopened then."""
+
+    key: str
+    reopened: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardDocument:
+    """The whole document. ``barren`` counts consecutive rounds without progress in this epoch."""
+
+    shard: int
+    inputs: int
+    epoch: int
+    rounds: tuple[Round, ...] = ()
+    barren: int = 0
+    not_before: float | None = None
+    ended: Ended | None = None
+    frozen: Frozen | None = None
+    voided: tuple[str, ...] = field(default=())
+
+    @property
+    def current(self) -> Round | None:
+        """The newest round."""
+        return self.rounds[-1] if self.rounds else None
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+
+def parse_shard_document(body: bytes) -> ShardDocument:
+    """Read the document.
+
+    Raises:
+        Malformed: the object is no shard document.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(body)
+        rounds = tuple(Round(**each) for each in fields.pop("rounds"))
+        ended, frozen = fields.pop("ended"), fields.pop("frozen")
+        voided = tuple(fields.pop("voided"))
+        return ShardDocument(
+            rounds=rounds,
+            ended=None if ended is None else Ended(**ended),
+            frozen=None if frozen is None else Frozen(**frozen),
+            voided=voided,
+            **fields,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Malformed(f"no shard document: {body[:80]!r}") from error
+
+
+def enter_epoch(document: ShardDocument, epoch: int) -> ShardDocument:
+    """The document as a new epoch finds it: what ended it counts no more."""
+    return replace(document, epoch=epoch, barren=0, not_before=None, ended=None, frozen=None)
+
+
+def claim_round(document: ShardDocument, claimed: Round) -> ShardDocument:
+    """The document with a round that somebody is about to submit."""
+    return replace(document, rounds=(*document.rounds, claimed), not_before=None)
+
+
+def renew_claim(document: ShardDocument, lease_until: float) -> ShardDocument:
+    """The document with its current claim taken over."""
+    return _with_current(document, lease_until=lease_until)
+
+
+def record_job(document: ShardDocument, job_id: str) -> ShardDocument:
+    """The document with the job that the current round became."""
+    return _with_current(document, job_id=job_id, state="submitted")
+
+
+def close_round(
+    document: ShardDocument, *, now: float, progress: bool | None, delay_s: float, reason: str | None
+) -> ShardDocument:
+    """The document after its current round ended.
+
+    ``progress`` None: the round was taken away by ourselves and says nothing about progress.
+    """
+    barren = document.barren if progress is None else 0 if progress else document.barren + 1
+    closed = _with_current(
+        document, state="ended", ended_at=now, progress=progress, reason=reason
+    )
+    not_before = now + delay_s if delay_s > 0 else None
+    return replace(closed, barren=barren, not_before=not_before)
+
+
+def end(document: ShardDocument, ending: Ending) -> ShardDocument:
+    """The document after the shard ended in its epoch."""
+    return replace(document, ended=Ended(document.epoch, ending), not_before=None)
+
+
+def freeze(document: ShardDocument, key: str, reopened: dict[str, int]) -> ShardDocument:
+    """The document with its frozen outcome; what is frozen already stays."""
+    return document if document.frozen else replace(document, frozen=Frozen(key, reopened))
+
+
+def void(document: ShardDocument, markers: tuple[str, ...]) -> ShardDocument:
+    """The document after markers that were not whole were removed: their inputs remain again."""
+    return replace(document, voided=(*document.voided, *markers), ended=None, frozen=None)
+
+
+def _with_current(document: ShardDocument, **changes: Any) -> ShardDocument:
+    return replace(document, rounds=(*document.rounds[:-1], replace(document.rounds[-1], **changes)))
