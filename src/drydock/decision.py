@@ -124,7 +124,8 @@ def decide(
         return EnterEpoch() if owner_running else Leave("the run's owner is not running")
     current = document.current
     if current is not None and current.state == "claimed":
-        return TakeOverClaim(current) if now >= current.lease_until else WaitUntil(current.lease_until)
+        is_silent = now >= current.lease_until or current.epoch != run.epoch
+        return TakeOverClaim(current) if is_silent else WaitUntil(current.lease_until)
     if current is not None and current.state == "submitted":
         if job is None or job.state == "active":
             return Leave("its job is active")

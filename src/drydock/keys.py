@@ -147,3 +147,8 @@ def parse_part_record_name(name: str) -> tuple[int, int] | None:
     """Place and part of a part record's name (``00042.3.json``); None for anything else."""
     match = re.fullmatch(r"([0-9]{5})\.(0|[1-9][0-9]*)\.json", name)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def owner_claim(execution_arn: str) -> str:
+    """Which run an execution owns, for whoever hears that the execution ended."""
+    return f"owners/{hashlib.sha256(execution_arn.encode()).hexdigest()}"

@@ -75,6 +75,29 @@ def parse_task_document(body: bytes) -> TaskDocument:
         raise Malformed(f"no task document: {body[:80]!r}") from error
 
 
+def encode_assets(assets: dict[str, PinnedAsset], dockfiles: PinnedAsset | None) -> bytes:
+    """The object that pins a run's assets."""
+    pinned = {
+        "assets": {name: asdict(asset) for name, asset in sorted(assets.items())},
+        "dockfiles": None if dockfiles is None else asdict(dockfiles),
+    }
+    return json.dumps(pinned, separators=(",", ":")).encode()
+
+
+def parse_assets(fields: dict[str, Any]) -> tuple[dict[str, PinnedAsset], PinnedAsset | None]:
+    """Read what :func:`encode_assets` wrote, as JSON already.
+
+    Raises:
+        Malformed: the object pins no assets.
+    """
+    try:
+        dockfiles = fields["dockfiles"]
+        assets = {name: _asset(asset) for name, asset in fields["assets"].items()}
+        return assets, None if dockfiles is None else _asset(dockfiles)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise Malformed(f"no pinned assets: {str(fields)[:80]!r}") from error
+
+
 def _asset(fields: dict[str, Any]) -> PinnedAsset:
     return PinnedAsset(
         uri=fields["uri"], objects=tuple(PinnedObject(**found) for found in fields["objects"])

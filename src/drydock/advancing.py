@@ -1,0 +1,273 @@
+"""advance(shard): carry out what :func:`drydock.decision.decide` says, until nothing is left to do.
+
+Whoever looks at a shard calls :func:`advance`; every effect is a compare-and-swap of the shard's
+document or can be done twice without harm. Order is what makes it safe: a round's objects are
+written before the document names it, the document names it before SubmitJob, the owner and the
+stop are looked at in between, and an end is committed before any token is answered.
+"""
+
+import json
+from dataclasses import dataclass
+
+from drydock import decision as decisions
+from drydock.decision import Decision, Facts, JobView, decide, is_frozen_for, needs_job
+from drydock.detection import detect, shard_inputs
+from drydock.documents import Documents, Versioned
+from drydock.errors import Conflict, NotFound, RunMisconfigured
+from drydock.keys import ControlKeys, job_name
+from drydock.run_document import RunDocument, Stop, put_stop
+from drydock.services import Services
+from drydock.shard_document import (
+    Round,
+    ShardDocument,
+    claim_round,
+    close_round,
+    end,
+    enter_epoch,
+    record_job,
+    renew_claim,
+)
+from drydock.submission import job_request, write_round
+
+# A function of ours lives 120 s at most while it submits; 60 s more and its claim is nobody's.
+LEASE_S = 180.0
+FIRST_DELAY_S = 60.0
+_TURNS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that is known of a shard at one moment."""
+
+    run: RunDocument
+    document: Versioned[ShardDocument]
+    owner_running: bool
+    job: JobView | None
+    facts: Facts | None
+
+
+def advance(services: Services, run_id: str, shard: int) -> Decision:
+    """Do whatever there is to do about a shard now; return the decision it came to rest at.
+
+    Raises:
+        Conflict: others changed the shard's document each time; a retry is right.
+    """
+    documents = Documents(services.store, services.settings.control_bucket)
+    for _ in range(_TURNS):
+        look = _look(services, documents, run_id, shard)
+        decision = decide(
+            look.run,
+            look.document.value,
+            owner_running=look.owner_running,
+            job=look.job,
+            facts=look.facts,
+            now=services.now(),
+            first_delay_s=min(FIRST_DELAY_S, services.settings.reconcile_seconds / 4),
+        )
+        try:
+            if _carry_out(services, documents, look, decision):
+                return decision
+        except Conflict:
+            continue
+    raise Conflict(f"run {run_id} shard {shard}: others changed its document {_TURNS} times")
+
+
+def _look(services: Services, documents: Documents, run_id: str, shard: int) -> Look:
+    run = documents.run(run_id).value
+    document = documents.shard(run, shard, shard_inputs(services.store, run, shard))
+    value = document.value
+    owner_running = services.executions.is_running(run.owner)
+    job: JobView | None = None
+    if needs_job(value) and value.current is not None and value.current.job_id is not None:
+        job = services.jobs.view(value.current.job_id)
+    facts: Facts | None = None
+    is_claimed = value.current is not None and value.current.state == "claimed"
+    if not is_claimed and not (job and job.state == "active") and not is_frozen_for(value, run):
+        detected = detect(services.store, run, shard, value.inputs)
+        speakers = len(detected.settlement.speakers)
+        facts = Facts(speakers, detected.parts, tuple(detected.settlement.remaining()))
+    return Look(run, document, owner_running, job, facts)
+
+
+def _carry_out(
+    services: Services, documents: Documents, look: Look, decision: Decision
+) -> bool:
+    """Carry a decision out; True when the shard has come to rest."""
+    run_id, known, document = look.run.run_id, look.document, look.document.value
+    match decision:
+        case decisions.Leave():
+            return True
+        case decisions.WaitUntil(time):
+            services.messages.look_again(run_id, document.shard, time - services.now())
+            return True
+        case decisions.Answer(ending):
+            is_recorded = document.ended is not None or is_frozen_for(document, look.run)
+            if not is_recorded:
+                documents.replace_shard(run_id, known, end(document, ending))
+            answer_tokens(services, run_id, document.shard, ending)
+            return True
+        case decisions.EnterEpoch():
+            documents.replace_shard(run_id, known, enter_epoch(document, look.run.epoch))
+        case decisions.CloseRound(progress, delay_s, reason):
+            closed = close_round(
+                document, now=services.now(), progress=progress, delay_s=delay_s, reason=reason
+            )
+            documents.replace_shard(run_id, known, closed)
+        case decisions.SubmitRound(number, places, queue):
+            claimed = _claim(services, documents, look, decisions.SubmitRound(number, places, queue))
+            _submit(services, documents, claimed, run_id)
+        case decisions.TakeOverClaim(claimed_round):
+            _take_over(services, documents, look, claimed_round)
+    return False
+
+
+def _claim(
+    services: Services, documents: Documents, look: Look, decision: decisions.SubmitRound
+) -> Versioned[ShardDocument]:
+    """Write the round's objects, then name it in the document.
+
+    Raises:
+        Conflict: somebody else claimed first; the objects written are nobody's then.
+    """
+    unique = services.unique()
+    write_round(services, look.run, look.document.value, decision, unique)
+    request = look.run.current.request
+    facts = look.facts or Facts(0, 0, ())
+    now = services.now()
+    claimed = Round(
+        number=decision.number,
+        epoch=look.run.epoch,
+        unique=unique,
+        size=len(decision.places),
+        jobs=-(-len(decision.places) // int(request["inputs_per_job"])),
+        queue=decision.queue,
+        state="claimed",
+        lease_until=now + LEASE_S,
+        claimed_at=now,
+        settled_before=facts.settled,
+        parts_before=facts.parts,
+        job_definition_arn=look.run.current.job_definition_arn,
+    )
+    document = claim_round(look.document.value, claimed)
+    try:
+        return documents.replace_shard(look.run.run_id, look.document, document)
+    except Conflict:
+        # The swap may have succeeded although the answer was lost: one's own claim is one's own.
+        found = documents.shard(look.run, document.shard, document.inputs)
+        if found.value.current is not None and found.value.current.unique == unique:
+            return found
+        raise
+
+
+def _submit(
+    services: Services, documents: Documents, known: Versioned[ShardDocument], run_id: str
+) -> None:
+    """Submit a claimed round, unless its owner or its epoch has ended meanwhile."""
+    document, claimed = known.value, _current(known.value)
+    run = documents.run(run_id).value
+    may_go_on = (
+        run.epoch == claimed.epoch
+        and run.active_stop is None
+        and services.executions.is_running(run.owner)
+    )
+    if not may_go_on:
+        _drop(services, documents, run_id, known, "not submitted: the run stopped")
+        return
+    try:
+        job_id = services.jobs.submit(job_request(services, run, document, claimed))
+    except RunMisconfigured as error:
+        stop = Stop(run.epoch, "misconfiguration", str(error))
+        documents.change_run(run_id, lambda current: put_stop(current, stop))
+        _drop(services, documents, run_id, known, str(error))
+        return
+    _record(services, documents, run, known, job_id)
+
+
+def _record(
+    services: Services,
+    documents: Documents,
+    run: RunDocument,
+    known: Versioned[ShardDocument],
+    job_id: str,
+) -> None:
+    """Write down the job of a claimed round; the job of a claim that was lost is terminated."""
+    unique = _current(known.value).unique
+    try:
+        documents.replace_shard(run.run_id, known, record_job(known.value, job_id))
+    except Conflict:
+        found = documents.shard(run, known.value.shard, known.value.inputs)
+        current = found.value.current
+        if current is not None and current.unique == unique and current.job_id == job_id:
+            return
+        if current is not None and current.unique == unique and current.job_id is None:
+            if current.state == "claimed":
+                _record(services, documents, run, found, job_id)
+                return
+        services.jobs.terminate(job_id, decisions.SUPERSEDED)
+        raise
+
+
+def _take_over(
+    services: Services, documents: Documents, look: Look, claimed: Round
+) -> None:
+    """Find the job of a claim whose claimant went silent by its name, or submit it."""
+    run, document = look.run, look.document.value
+    renewed = renew_claim(document, services.now() + LEASE_S)
+    known = documents.replace_shard(run.run_id, look.document, renewed)
+    queue_arn = (
+        services.settings.spot_queue_arn
+        if claimed.queue == "spot"
+        else services.settings.on_demand_queue_arn
+    )
+    name = job_name(run.run_id, document.shard, claimed.number)
+    job_id = services.jobs.find(queue_arn, name)
+    if job_id is not None:
+        documents.replace_shard(run.run_id, known, record_job(known.value, job_id))
+    elif claimed.epoch != run.epoch:
+        _drop(services, documents, run.run_id, known, "never submitted")
+    else:
+        _submit(services, documents, known, run.run_id)
+
+
+def _drop(
+    services: Services,
+    documents: Documents,
+    run_id: str,
+    known: Versioned[ShardDocument],
+    reason: str,
+) -> None:
+    """Close a claimed round for which no job was submitted; it says nothing about progress."""
+    closed = close_round(
+        known.value, now=services.now(), progress=None, delay_s=0, reason=reason
+    )
+    documents.replace_shard(run_id, known, closed)
+
+
+def _current(document: ShardDocument) -> Round:
+    return document.rounds[-1]
+
+
+def store_token(services: Services, run_id: str, shard: int, token: str) -> None:
+    """Keep a task token, so that whoever ends the shard finds it."""
+    key = ControlKeys(run_id).token(shard, token)
+    services.store.put(
+        services.settings.control_bucket, key, json.dumps({"token": token}).encode()
+    )
+
+
+def answer_tokens(services: Services, run_id: str, shard: int, ending: str) -> int:
+    """Answer every token that waits on a shard; return how many somebody still waited on.
+
+    A token is removed once it was answered or nobody waits on it; removing comes last, so that a
+    crash answers again, which does no harm.
+    """
+    store, bucket = services.store, services.settings.control_bucket
+    accepted = 0
+    for found in list(store.list(bucket, ControlKeys(run_id).tokens_folder(shard))):
+        try:
+            token = json.loads(store.get(bucket, found.key).body)["token"]
+        except NotFound:
+            continue
+        accepted += services.executions.answer(token, {"ended": ending})
+        store.delete(bucket, found.key)
+    return accepted

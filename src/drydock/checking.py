@@ -1,0 +1,160 @@
+"""What only AWS can tell of a request: buckets, prefixes, pinned data, the image.
+
+Every check adds its problems to one list, so that a user reads them all at once.
+"""
+
+from dataclasses import dataclass, field
+
+from drydock.errors import DrydockError, NotFound
+from drydock.images import is_allowed
+from drydock.planning import is_input_key
+from drydock.request import Request
+from drydock.services import Services
+from drydock.store import AccessDenied
+from drydock.task_document import PinnedAsset, PinnedObject
+from drydock.uris import S3Uri, parse_s3_uri
+
+# Above this, what each child copies costs more than a moment.
+DOCKFILES_WARN_BYTES = 100 * 1000 * 1000
+_GIB = 1024**3
+_MAX_ASSET_OBJECTS = 10_000
+
+
+@dataclass(slots=True)
+class Checked:
+    """What the checks found. ``is_list``: the input is an object with URIs, not a prefix."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    assets: dict[str, PinnedAsset] = field(default_factory=dict)
+    dockfiles: PinnedAsset | None = None
+    is_list: bool = False
+
+
+def check_request(services: Services, request: Request) -> Checked:
+    """Check a request against AWS and pin what it refers to."""
+    checked = Checked()
+    if _check_bucket(services, checked, "input", request.input, also_intake=True):
+        _check_input(services, checked, request)
+    _check_bucket(services, checked, "output", request.output)
+    for name, uri in request.assets.items():
+        if _check_bucket(services, checked, f"assets.{name}", uri):
+            pinned = _pin(services, checked, f"assets.{name}", parse_s3_uri(uri))
+            if pinned is not None:
+                checked.assets[name] = pinned
+    if request.dockfiles is not None and _check_bucket(
+        services, checked, "dockfiles", request.dockfiles
+    ):
+        folder = parse_s3_uri(request.dockfiles).folder()
+        checked.dockfiles = _pin(services, checked, "dockfiles", folder)
+    _check_size(services, checked)
+    _check_image(services, checked, request)
+    if request.resources.gpus:
+        checked.problems.append(
+            f"resources.gpus: {request.resources.gpus} was given: this stack has no GPU environment"
+        )
+    return checked
+
+
+def _check_bucket(
+    services: Services, checked: Checked, where: str, text: str, *, also_intake: bool = False
+) -> bool:
+    uri = parse_s3_uri(text)
+    settings = services.settings
+    allowed = set(settings.data_buckets) | ({settings.intake_bucket} if also_intake else set())
+    if uri.bucket not in allowed:
+        checked.problems.append(
+            f"{where}: {text!r} was given: bucket {uri.bucket!r} is none that this stack was given "
+            f"({', '.join(settings.data_buckets)})"
+        )
+        return False
+    try:
+        services.store.bucket_region(uri.bucket)
+    except NotFound:
+        checked.problems.append(f"{where}: {text!r} was given: there is no bucket {uri.bucket!r}")
+        return False
+    except AccessDenied:
+        checked.problems.append(
+            f"{where}: {text!r} was given: the stack's role may not read bucket {uri.bucket!r}"
+        )
+        return False
+    except DrydockError as error:
+        checked.problems.append(
+            f"{where}: {text!r} was given: bucket {uri.bucket!r} cannot be used; "
+            f"it may lie in another Region ({error})"
+        )
+        return False
+    return True
+
+
+def _check_input(services: Services, checked: Checked, request: Request) -> None:
+    """An exact object is a list, anything else a prefix that must hold at least one input."""
+    uri = parse_s3_uri(request.input)
+    if not uri.is_folder:
+        try:
+            found = services.store.head(uri.bucket, uri.key)
+        except NotFound:
+            pass
+        else:
+            checked.is_list = True
+            if found.size == 0:
+                checked.problems.append(f"input: {request.input!r} was given: the list is empty")
+            return
+    folder = uri.folder()
+    recursive = request.options.recursive
+    listed = services.store.list(
+        folder.bucket, folder.key, delimiter=None if recursive else "/", page_size=100
+    )
+    if not any(is_input_key(found.key, folder.key, recursive=recursive) for found in listed):
+        checked.problems.append(f"input: {request.input!r} was given: nothing lies below {folder}")
+
+
+def _pin(services: Services, checked: Checked, where: str, uri: S3Uri) -> PinnedAsset | None:
+    objects: list[PinnedObject] = []
+    if not uri.is_folder:
+        try:
+            found = services.store.head(uri.bucket, uri.key)
+        except NotFound:
+            checked.problems.append(f"{where}: {str(uri)!r} was given: there is no such object")
+            return None
+        return PinnedAsset(str(uri), (PinnedObject(str(uri), found.etag, found.size),))
+    for found in services.store.list(uri.bucket, uri.key):
+        if not found.key.endswith("/"):
+            where_it_is = str(S3Uri(uri.bucket, found.key))
+            objects.append(PinnedObject(where_it_is, found.etag, found.size))
+        if len(objects) > _MAX_ASSET_OBJECTS:
+            checked.problems.append(
+                f"{where}: {str(uri)!r} was given: more than {_MAX_ASSET_OBJECTS} objects lie below it"
+            )
+            return None
+    if not objects:
+        checked.problems.append(f"{where}: {str(uri)!r} was given: nothing lies below it")
+        return None
+    return PinnedAsset(str(uri), tuple(objects))
+
+
+def _check_size(services: Services, checked: Checked) -> None:
+    """Everything that each child copies must fit its scratch, and should be small."""
+    pinned = list(checked.assets.values())
+    if checked.dockfiles is not None:
+        pinned.append(checked.dockfiles)
+    copied = sum(found.size for asset in pinned for found in asset.objects)
+    limit = services.settings.scratch_gib * _GIB
+    told = f"{copied / 1e6:.0f} MB of dockfiles and assets are copied by each of up to 10,000 jobs"
+    if copied > limit:
+        checked.problems.append(
+            f"dockfiles: {told}; the scratch has {services.settings.scratch_gib} GiB"
+        )
+    elif copied > DOCKFILES_WARN_BYTES:
+        checked.warnings.append(f"dockfiles: {told}")
+
+
+def _check_image(services: Services, checked: Checked, request: Request) -> None:
+    settings = services.settings
+    if request.image is None:
+        return
+    if not is_allowed(request.image, settings.worker_image, settings.allowed_images):
+        allowed = ", ".join((settings.worker_image, *settings.allowed_images))
+        checked.problems.append(
+            f"image: {request.image!r} was given: this stack may run {allowed}"
+        )

@@ -1,0 +1,236 @@
+"""EnumerateInputs: from whatever started the execution to a manifest.
+
+What one invocation cannot finish goes on with a cursor. The manifest's last object is
+``shards.json``; before it there is no manifest, and an enumeration that died goes on after the
+last shard that it wrote.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import IO, Any
+
+from drydock.checking import check_request
+from drydock.detection import run_keys, shard_inputs
+from drydock.documents import Documents
+from drydock.errors import AlreadyExists, Changed, NotFound, RequestRejected
+from drydock.intake import claim_upload, read_request, reject, upload_of
+from drydock.keys import RunKeys
+from drydock.markers import encode_skipped
+from drydock.opening import open_run
+from drydock.planning import (
+    ListedInput,
+    PlannedShard,
+    is_input_key,
+    plan_list,
+    plan_prefix,
+    survey_list,
+)
+from drydock.run_document import RunDocument
+from drydock.services import Services
+from drydock.tasks import encode_lines, parse_tasks
+from drydock.uris import S3Uri, parse_s3_uri
+
+MARGIN_S = 60.0
+_CHUNK_BYTES = 1 << 20
+
+
+def enumerate_inputs(
+    services: Services,
+    event: Any,
+    execution: str,
+    cursor: dict[str, Any] | None,
+    remaining_s: Callable[[], float],
+) -> dict[str, Any]:
+    """Open the run and write its manifest, or as much of it as there is time for.
+
+    Raises:
+        RequestRejected: with every problem; the uploader was told.
+    """
+    documents = Documents(services.store, services.settings.control_bucket)
+    if cursor is not None:
+        run = documents.run(str(cursor["run_id"])).value
+        return _answer(services, run, write_manifest(services, run, remaining_s))
+    upload = upload_of(event)
+    holder = None if upload is None else claim_upload(services, upload, execution)
+    if holder is not None:
+        return _empty_answer() | {"status": "duplicate", "duplicate_of": holder}
+    try:
+        request = read_request(services, event, upload)
+        checked = check_request(services, request)
+        if checked.problems:
+            raise RequestRejected(checked.problems)
+        run = open_run(services, request, checked, execution)
+        finished = write_manifest(services, run, remaining_s)
+    except RequestRejected as rejected:
+        reject(services, upload, rejected.problems)
+        raise
+    if checked.warnings:
+        services.messages.notify(f"drydock warns: {request.name}", "\n".join(checked.warnings))
+    return _answer(services, run, finished)
+
+
+def _empty_answer() -> dict[str, Any]:
+    keys = ("status", "run_id", "owner", "epoch", "bucket", "shards_key", "max_concurrency")
+    return dict.fromkeys((*keys, "reconcile_seconds", "cursor", "duplicate_of"))
+
+
+def _answer(services: Services, run: RunDocument, finished: bool) -> dict[str, Any]:
+    return _empty_answer() | {
+        "status": "ready" if finished else "more",
+        "run_id": run.run_id,
+        "owner": run.owner,
+        "epoch": run.epoch,
+        "bucket": run.output_bucket,
+        "shards_key": run_keys(run).shards(),
+        "max_concurrency": services.settings.max_concurrency,
+        "reconcile_seconds": services.settings.reconcile_seconds,
+        "cursor": None if finished else {"run_id": run.run_id},
+    }
+
+
+def write_manifest(
+    services: Services, run: RunDocument, remaining_s: Callable[[], float]
+) -> bool:
+    """Write the shards that are not there yet; True once the manifest is whole.
+
+    Raises:
+        RequestRejected: a list is not what it must be, or changed while it was read.
+    """
+    store, keys = services.store, run_keys(run)
+    try:
+        store.head(run.output_bucket, keys.shards())
+    except NotFound:
+        pass
+    else:
+        return True
+    first_shard = _written_shards(services, run)
+    for shard in _planned(services, run, first_shard):
+        _write_shard(services, run, keys, shard)
+        first_shard = shard.number + 1
+        if remaining_s() < MARGIN_S:
+            return False
+    _write_shards(services, run, keys, first_shard)
+    return True
+
+
+def _written_shards(services: Services, run: RunDocument) -> int:
+    """How many shards an earlier invocation wrote: they are written in order."""
+    folder = run_keys(run).manifest_folder()
+    listed = services.store.list(run.output_bucket, folder)
+    return sum(1 for found in listed if found.key.endswith(".tasks"))
+
+
+def _planned(services: Services, run: RunDocument, first_shard: int) -> Iterator[PlannedShard]:
+    uri = parse_s3_uri(run.identity["input"])
+    size = services.settings.shard_size
+    if not uri.is_folder:
+        try:
+            found = services.store.head(uri.bucket, uri.key)
+        except NotFound:
+            pass
+        else:
+            return _planned_list(services, run, uri, found.size, first_shard)
+    folder = uri.folder()
+    recursive = bool(run.identity["options"].get("recursive"))
+    listed = _listed_inputs(services, run, folder, first_shard, recursive=recursive)
+    return plan_prefix(listed, folder.bucket, size, first_shard)
+
+
+def _planned_list(
+    services: Services, run: RunDocument, uri: S3Uri, size_bytes: int, first_shard: int
+) -> Iterator[PlannedShard]:
+    etag = _pin_list(services, run, uri)
+    buckets = services.settings.data_buckets
+    survey = survey_list(_chunks(services, uri, etag), size_bytes, buckets)
+    chunks = _chunks(services, uri, etag)
+    return plan_list(chunks, survey, services.settings.shard_size, first_shard)
+
+
+def _pin_list(services: Services, run: RunDocument, uri: S3Uri) -> str:
+    """The ETag that the list had when the run was first enumerated."""
+    if run.input_etag is not None:
+        return run.input_etag
+    found = services.store.head(uri.bucket, uri.key)
+    documents = Documents(services.store, services.settings.control_bucket)
+    pinned = documents.change_run(
+        run.run_id,
+        lambda current: current if current.input_etag else _with_etag(current, found.etag),
+    )
+    return pinned.input_etag or found.etag
+
+
+def _with_etag(run: RunDocument, etag: str) -> RunDocument:
+    return replace(run, input_etag=etag)
+
+
+def _chunks(services: Services, uri: S3Uri, etag: str) -> Iterator[bytes]:
+    try:
+        stream = services.store.get_stream(uri.bucket, uri.key, etag=etag)
+    except Changed as error:
+        raise RequestRejected([f"input: {uri} changed while it was enumerated"]) from error
+    with stream.body:
+        yield from _read_chunks(stream.body)
+
+
+def _read_chunks(body: IO[bytes]) -> Iterator[bytes]:
+    while chunk := body.read(_CHUNK_BYTES):
+        yield chunk
+
+
+def _listed_inputs(
+    services: Services, run: RunDocument, folder: S3Uri, first_shard: int, *, recursive: bool
+) -> Iterator[ListedInput]:
+    start_after = None
+    if first_shard:
+        key = run_keys(run).manifest_tasks(first_shard - 1)
+        last = parse_tasks(services.store.get(run.output_bucket, key).body)[-1]
+        start_after = parse_s3_uri(last.uri).key
+    for found in services.store.list(
+        folder.bucket,
+        folder.key,
+        start_after=start_after,
+        delimiter=None if recursive else "/",
+    ):
+        if is_input_key(found.key, folder.key, recursive=recursive):
+            yield ListedInput(found.key, found.size, found.etag)
+
+
+def _write_shard(
+    services: Services, run: RunDocument, keys: RunKeys, shard: PlannedShard
+) -> None:
+    """Write what belongs to a shard, its task list last: that object is the shard."""
+    store, bucket = services.store, run.output_bucket
+
+    def skip(duplicate: tuple[int, int, int]) -> None:
+        place, index, original = duplicate
+        _put_known(
+            services, bucket, keys.skipped_marker(shard.number, place), encode_skipped(index, original)
+        )
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        list(pool.map(skip, shard.duplicates))
+    store.put(bucket, keys.manifest_list(shard.number), shard.list_text(), content_type="text/plain")
+    _put_known(services, bucket, keys.manifest_tasks(shard.number), encode_lines(shard.lines))
+
+
+def _put_known(services: Services, bucket: str, key: str, body: bytes) -> None:
+    """Write once what another enumeration of the same run may have written before."""
+    try:
+        services.store.put_once(bucket, key, body)
+    except AlreadyExists:
+        return
+
+
+def _write_shards(services: Services, run: RunDocument, keys: RunKeys, shards: int) -> None:
+    """Write the Map's items: the manifest is whole."""
+    if shards == 0:
+        raise RequestRejected([f"input: nothing lies below {run.identity['input']!r}"])
+    full = services.settings.shard_size
+    last = shard_inputs(services.store, run, shards - 1)
+    items = [
+        {"shard": number, "inputs": full if number < shards - 1 else last}
+        for number in range(shards)
+    ]
+    _put_known(services, run.output_bucket, keys.shards(), json.dumps(items).encode())
