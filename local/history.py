@@ -1,0 +1,81 @@
+"""What the state machine did, step by step: saved when an execution ends, shown whenever."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+_DETAIL_CHARS = 100
+
+
+class NoHistory(Exception):  # noqa: N818 - it says what is the case, as LookupError does
+    """Raised when no execution is saved, or none of that name."""
+
+
+def save_history(states: SFNClient, execution_arn: str, folder: Path) -> Path:
+    """Write DescribeExecution and the whole GetExecutionHistory as JSON; return where."""
+    events: list[Any] = []
+    for page in states.get_paginator("get_execution_history").paginate(executionArn=execution_arn):
+        events.extend(page["events"])
+    described = dict(states.describe_execution(executionArn=execution_arn))
+    described.pop("ResponseMetadata", None)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{execution_arn.rpartition(':')[2]}.json"
+    document = {"execution": described, "events": events}
+    path.write_text(json.dumps(document, indent=1, default=str))
+    return path
+
+
+def find_history(folder: Path, name: str | None) -> Path:
+    """The saved execution of that name (or the beginning of one), else the newest.
+
+    Raises:
+        NoHistory: there is none.
+    """
+    saved = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+    chosen = [path for path in saved if name is None or path.stem.startswith(name)]
+    if not chosen:
+        wanted = "" if name is None else f" that begins with {name!r}"
+        raise NoHistory(f"no execution{wanted} is saved in {folder}; make run saves one")
+    return chosen[-1]
+
+
+def show_history(path: Path, console: Console) -> None:
+    """Print a saved history as a table, one line an event."""
+    document = json.loads(path.read_text())
+    execution, events = document["execution"], document["events"]
+    table = Table(box=None, pad_edge=False)
+    for column in ("at", "event", "state", "what"):
+        table.add_column(column, overflow="fold")
+    for event in events:
+        table.add_row(
+            str(event["timestamp"])[11:23],
+            event["type"],
+            _details(event).get("name", ""),
+            _what(event),
+        )
+    console.print(f"{execution['executionArn']}: {execution['status']}", highlight=False)
+    console.print(table)
+    console.print(f"{len(events)} events; as JSON in {path}", highlight=False)
+
+
+def _details(event: dict[str, Any]) -> dict[str, Any]:
+    found = (value for name, value in event.items() if name.endswith("EventDetails"))
+    return next(found, {})
+
+
+def _what(event: dict[str, Any]) -> str:
+    """The telling part of an event's details, on one line."""
+    details = _details(event)
+    for name in ("error", "cause", "output", "input", "resource", "parameters"):
+        if details.get(name):
+            text = " ".join(str(details[name]).split())
+            return text if len(text) <= _DETAIL_CHARS else text[: _DETAIL_CHARS - 1] + "…"
+    return ""

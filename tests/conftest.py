@@ -1,0 +1,46 @@
+"""No test may reach an account: credentials are made up, and nothing but loopback is reachable."""
+
+import ipaddress
+import os
+import socket
+
+import pytest
+
+# Set on import, before any test module is: clients read them when they are made.
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_SESSION_TOKEN="testing",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_REGION="us-east-1",
+    AWS_EC2_METADATA_DISABLED="true",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    POWERTOOLS_TRACE_DISABLED="1",
+)
+for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+    os.environ.pop(name, None)
+
+
+class NetworkReached(AssertionError):
+    """Raised when a test opens a connection to anything but this machine."""
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch):
+    """Let connections go to this machine alone."""
+    connect = socket.socket.connect
+
+    def checked(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            raise NetworkReached(f"a test wanted to connect to {address!r}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", checked)
+
+
+def _is_loopback(host):
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
