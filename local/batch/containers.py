@@ -1,0 +1,148 @@
+"""Containers without containers: one attempt of a job as a local process."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.batch.machines import Machine
+from local.batch.model import Job
+from local.principals import credentials
+from local.processes import Handle, WarmProcesses
+
+
+class StartError(Exception):
+    """The container could not be started; the message is what ECS gives as its reason."""
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts attempts; everything that they leave behind is below `directory`.
+
+    `stack_image` is the one image that can be run: the stack's own, by this interpreter.
+    """
+
+    directory: Path
+    processes: WarmProcesses
+    endpoint_url: Callable[[], str]
+    region: str
+    stack_image: Callable[[], str]
+
+    def start(
+        self, job: Job, attempt: int, machine: Machine, on_exit: Callable[[int], None]
+    ) -> Handle:
+        """Starts attempt number `attempt` (from 1) of a job. Raises StartError."""
+        container = job.spec.container
+        self._check_image(container["image"])
+        root = self._root(job, attempt)
+        (root / "tmp").mkdir(parents=True, exist_ok=True)
+        env = self._environment(job, attempt, machine, root)
+        program, *arguments = container["command"] or [""]
+        module = None
+        if program == "python" and len(arguments) > 1 and arguments[0] == "-m":
+            module, arguments = arguments[1], arguments[2:]
+        else:
+            arguments = [_find(program, env["PATH"]), *arguments]
+        return self.processes.start(
+            module=module,
+            argv=arguments,
+            env=env,
+            cwd=root,
+            log=self._log(job, attempt),
+            on_exit=on_exit,
+        )
+
+    def clean(self, job: Job, attempt: int) -> None:
+        """Removes the container's own files; logs and volumes stay."""
+        shutil.rmtree(self._root(job, attempt), ignore_errors=True)
+
+    def _root(self, job: Job, attempt: int) -> Path:
+        return self.directory / "containers" / file_stem(job, attempt)
+
+    def _log(self, job: Job, attempt: int) -> Path:
+        logs = self.directory / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        return logs / f"{file_stem(job, attempt)}.log"
+
+    def _check_image(self, image: str) -> None:
+        own = self.stack_image()
+        if image != own:
+            raise StartError(
+                f"CannotPullContainerError: Error response from daemon: manifest for {image} not "
+                f"found: manifest unknown: Requested image not found (the embedded AWS runs only "
+                f"the stack's own image, {own}, as local processes)"
+            )
+
+    def _environment(self, job: Job, attempt: int, machine: Machine, root: Path) -> dict[str, str]:
+        """The whole environment: the image's, the job's, Batch's, and the way to this AWS."""
+        container = job.spec.container
+        endpoint = self.endpoint_url()
+        given = {v["name"]: v.get("value", "") for v in container.get("environment", [])}
+        return {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "HOME": str(root),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_dir()),
+            "TMPDIR": str(root / "tmp"),
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{endpoint}/imds/{machine.id}",
+            **credentials(container.get("jobRoleArn", "")),
+            **_with_mounts(given, _mounts(job, machine)),
+            **_batch_variables(job, attempt),
+        }
+
+
+def file_stem(job: Job, attempt: int) -> str:
+    """The name of an attempt's files."""
+    return f"{job.id.replace(':', '-')}-{attempt}"
+
+
+def _batch_variables(job: Job, attempt: int) -> dict[str, str]:
+    """Source: the Batch user guide, "Job environment variables"; the index is for arrays alone."""
+    variables = {
+        "AWS_BATCH_JOB_ID": job.id,
+        "AWS_BATCH_JOB_ATTEMPT": str(attempt),
+        "AWS_BATCH_JQ_NAME": job.spec.queue.name,
+        "AWS_BATCH_CE_NAME": job.spec.queue.environment_name,
+    }
+    if job.parent is not None:
+        variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
+        variables["AWS_BATCH_JOB_ARRAY_SIZE"] = str(len(job.parent.children))
+    return variables
+
+
+def _mounts(job: Job, machine: Machine) -> dict[str, str]:
+    """Container paths of the job's mounts, and the directories of the machine behind them."""
+    return {
+        mount["containerPath"].rstrip("/"): str(machine.volume(mount["sourceVolume"]))
+        for mount in job.spec.container.get("mountPoints", [])
+    }
+
+
+def _with_mounts(environment: Mapping[str, str], mounts: Mapping[str, str]) -> dict[str, str]:
+    """A process has no mounts: values that are paths on one are moved to where it really lies."""
+    moved = dict(environment)
+    for name, value in environment.items():
+        for path, directory in mounts.items():
+            if value == path or value.startswith(f"{path}/"):
+                moved[name] = directory + value[len(path) :]
+    return moved
+
+
+def _find(program: str, path: str) -> str:
+    """The program's file. Raises StartError in runc's words."""
+    if program in {"python", "python3"}:
+        return sys.executable
+    found = shutil.which(program, path=path)
+    if found is None:
+        raise StartError(
+            "CannotStartContainerError: Error response from daemon: failed to create task for "
+            "container: failed to create shim task: OCI runtime create failed: runc create failed: "
+            f'unable to start container process: exec: "{program}": executable file not found in '
+            "$PATH: unknown"
+        )
+    return found

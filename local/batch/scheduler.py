@@ -1,0 +1,312 @@
+"""The life of jobs: placement, attempts and retries, stops, timeouts and reclaimed machines.
+
+One thread starts what fits and ends what is due; no job that waits costs a thread. Every state
+change goes through `_move`, which publishes it.
+"""
+
+import heapq
+import itertools
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.batch.containers import Launcher, StartError, file_stem
+from local.batch.events import Publisher
+from local.batch.machines import Fleet, Machine
+from local.batch.model import ENDED, WAITING, Job, Queue, now_ms
+from local.batch.retry import is_retried
+from local.batch.validation import MAX_OVERRIDES_CHARS
+from local.processes import Handle
+
+STOP_GRACE_S = 30.0
+_EXITED = "Essential container in task exited"
+_TIMED_OUT = "Job attempt duration exceeded timeout"
+_CHILD_FAILED = "Array Child Job failed"
+_TOO_LONG = f"Container Overrides length must be at most {MAX_OVERRIDES_CHARS}"
+_NEVER_FITS = (
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) "
+    "is higher than that can be met by the CE(s) attached to the job queue."
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Running:
+    """An attempt whose container runs."""
+
+    job: Job
+    number: int
+    machine: Machine
+    handle: Handle = field(default_factory=Handle)
+    # Why it is being ended, where that is not its own doing: the job's status reason.
+    stopped: str | None = None
+    lost: bool = False
+
+
+class Scheduler:
+    """Owns all jobs; its methods are thread-safe, and `lock` guards reading."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        launcher: Launcher,
+        publisher: Publisher,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.jobs: dict[str, Job] = {}
+        self.running: dict[str, _Running] = {}
+        self._fleet = fleet
+        self._launcher = launcher
+        self._publisher = publisher
+        self._clock = clock
+        self._queues: list[Queue] = []
+        self._order = itertools.count()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        # What other threads have to say; None ends the thread.
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="batch-scheduler", daemon=True)
+        self._thread.start()
+
+    def add_queue(self, new: Queue) -> None:
+        """From now on jobs are placed from this queue too, higher priorities first."""
+        with self.lock:
+            self._queues.append(new)
+            self._queues.sort(key=lambda each: -each.priority)
+
+    def submit(self, job: Job) -> None:
+        """Takes a new job, with all its children."""
+        with self.lock:
+            self.jobs[job.id] = job
+            self.jobs.update((child.id, child) for child in job.children)
+            job.summary["SUBMITTED"] = len(job.children)
+        self._inbox.put(lambda: self._make_runnable(job.children or [job]))
+
+    def cancel(self, job: Job, reason: str) -> None:
+        """CancelJob: ends what has not got to STARTING; the rest goes on."""
+        self._stop(job, reason, running_too=False)
+
+    def terminate(self, job: Job, reason: str) -> None:
+        """TerminateJob: ends it all, what runs by SIGTERM and 30 seconds later SIGKILL."""
+        self._stop(job, reason, running_too=True)
+
+    def reclaim(self, machine: Machine, notice_s: float) -> None:
+        """Announces the end of a machine now and brings it about `notice_s` seconds later."""
+        with self.lock:
+            machine.notice_at = time.time() + notice_s
+            self._after(notice_s, lambda: self._take_away(machine))
+        self.wake()
+
+    def wake(self) -> None:
+        """Makes the scheduler look at the clock again."""
+        self._inbox.put(lambda: None)
+
+    def close(self) -> None:
+        """Ends the thread; what runs is left to the caller."""
+        self._inbox.put(None)
+        self._thread.join()
+
+    # -- the thread
+
+    def _run(self) -> None:
+        while True:
+            calls = self._wait()
+            with self.lock:
+                for call in calls:
+                    if call is None:
+                        return
+                    self._guarded(call)
+                while self._timers and self._timers[0][0] <= self._clock():
+                    self._guarded(heapq.heappop(self._timers)[2])
+                self._guarded(self._place)
+
+    def _wait(self) -> list[Callable[[], None] | None]:
+        with self.lock:
+            due = self._timers[0][0] - self._clock() if self._timers else None
+        calls = []
+        try:
+            calls.append(self._inbox.get(timeout=None if due is None else max(0.0, due)))
+            while True:
+                calls.append(self._inbox.get_nowait())
+        except queue.Empty:
+            return calls
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        """One job's trouble must not stop all others."""
+        try:
+            call()
+        except Exception:  # noqa: BLE001 - it is logged, and the thread must live
+            _log.exception("the scheduler of the embedded Batch failed")
+
+    def _after(self, seconds: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._timers, (self._clock() + seconds, next(self._order), call))
+
+    # -- states
+
+    def _move(self, job: Job, status: str, reason: str | None = None) -> None:
+        before, job.status, job.status_reason = job.status, status, reason
+        if status in ENDED:
+            job.stopped_ms = now_ms()
+        self._publisher.state_changed(job)
+        if job.parent is not None:
+            job.parent.summary[before] -= 1
+            job.parent.summary[status] += 1
+            self._follow(job.parent)
+
+    def _follow(self, parent: Job) -> None:
+        """Moves an array's parent after its children: PENDING with the first, ended by the last."""
+        if parent.status == "SUBMITTED":
+            self._move(parent, "PENDING")
+        ended = sum(parent.summary[status] for status in ENDED)
+        if ended < len(parent.children) or parent.status in ENDED:
+            return
+        if parent.summary["FAILED"]:
+            self._move(parent, "FAILED", parent.stop_reason or _CHILD_FAILED)
+        else:
+            self._move(parent, "SUCCEEDED")
+
+    def _make_runnable(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            if job.status == "SUBMITTED":
+                self._move(job, "RUNNABLE")
+                job.spec.queue.waiting.append(job)
+
+    # -- placement
+
+    def _place(self) -> None:
+        for each in self._queues:
+            while each.waiting:
+                job = each.waiting[0]
+                if job.status != "RUNNABLE":
+                    each.waiting.popleft()
+                elif machine := self._fleet.place(job.spec.vcpus, job.spec.gpus):
+                    each.waiting.popleft()
+                    self._start(job, machine)
+                else:
+                    self._note_blocked(job)
+                    break
+
+    def _note_blocked(self, job: Job) -> None:
+        """A head that no machine could ever take blocks its queue, as it does on AWS."""
+        if job.status_reason is None and not self._fleet.could_place(job.spec.vcpus, job.spec.gpus):
+            job.status_reason = _NEVER_FITS
+            self._publisher.queue_blocked(job)
+
+    def _start(self, job: Job, machine: Machine) -> None:
+        if job.spec.overrides_chars > MAX_OVERRIDES_CHARS:
+            self._move(job, "FAILED", _TOO_LONG)
+            return
+        attempt = _Running(job, len(job.attempts) + 1, machine)
+        job.container = _container_of(job, attempt.number, machine)
+        job.started_ms = None
+        self._move(job, "STARTING")
+        machine.used[job.id] = job.spec.vcpus
+        self.running[job.id] = attempt
+        try:
+            attempt.handle = self._launcher.start(
+                job,
+                attempt.number,
+                machine,
+                lambda code: self._inbox.put(lambda: self._exited(attempt, code)),
+            )
+        except StartError as error:
+            job.container["reason"] = str(error)
+            self._attempt_ended(attempt, "Task failed to start")
+            return
+        job.started_ms = now_ms()
+        if job.parent is not None and job.parent.started_ms is None:
+            job.parent.started_ms = job.started_ms
+        self._move(job, "RUNNING")
+        if job.spec.timeout_s is not None:
+            self._after(job.spec.timeout_s, lambda: self._terminate_attempt(attempt, _TIMED_OUT))
+
+    # -- ends
+
+    def _exited(self, attempt: _Running, code: int) -> None:
+        if attempt.lost:
+            reason = f"Host EC2 (instance {attempt.machine.id}) terminated."
+        else:
+            attempt.job.container["exitCode"] = code if code >= 0 else 128 - code
+            reason = _TIMED_OUT if attempt.stopped == _TIMED_OUT else _EXITED
+        self._attempt_ended(attempt, reason)
+
+    def _attempt_ended(self, attempt: _Running, reason: str) -> None:
+        job = attempt.job
+        del self.running[job.id]
+        attempt.machine.used.pop(job.id, None)
+        self._launcher.clean(job, attempt.number)
+        job.attempts.append(_attempt_detail(job, reason))
+        if attempt.stopped is not None:
+            self._move(job, "FAILED", attempt.stopped)
+        elif job.container.get("exitCode") == 0:
+            self._move(job, "SUCCEEDED", reason)
+        elif is_retried(job.spec.retry_strategy, job.attempts):
+            self._move(job, "RUNNABLE")
+            job.spec.queue.waiting.appendleft(job)
+        else:
+            self._move(job, "FAILED", reason)
+
+    def _stop(self, job: Job, reason: str, *, running_too: bool) -> None:
+        with self.lock:
+            if job.status in ENDED:
+                return
+            if job.children:
+                job.stop_reason = reason
+                _mark(job, terminated=running_too)
+            for each in job.children or [job]:
+                if each.status in WAITING:
+                    _mark(each, terminated=running_too)
+                    self._move(each, "FAILED", reason)
+                elif each.status not in ENDED and running_too:
+                    _mark(each, terminated=True)
+                    self._terminate_attempt(self.running[each.id], reason)
+
+    def _terminate_attempt(self, attempt: _Running, reason: str) -> None:
+        if self.running.get(attempt.job.id) is not attempt or attempt.stopped is not None:
+            return
+        attempt.stopped = reason
+        attempt.handle.terminate()
+        self._after(STOP_GRACE_S, attempt.handle.kill)
+        self.wake()
+
+    def _take_away(self, machine: Machine) -> None:
+        """The machine is gone with all that runs on it; another comes in its place."""
+        for attempt in self.running.values():
+            if attempt.machine is machine:
+                attempt.lost = True
+                attempt.handle.kill()
+        self._fleet.replace(machine)
+
+
+def _mark(job: Job, *, terminated: bool) -> None:
+    if terminated:
+        job.terminated = True
+    else:
+        job.cancelled = True
+
+
+def _container_of(job: Job, number: int, machine: Machine) -> dict[str, Any]:
+    """What an attempt's container is called; the log stream's last part is its file's stem."""
+    arn = job.spec.queue.arn.replace(":batch:", ":ecs:").rpartition(":")[0]
+    definition = job.spec.definition_arn.rpartition("/")[2].partition(":")[0]
+    return {
+        "containerInstanceArn": f"{arn}:container-instance/embedded/{machine.id}",
+        "taskArn": f"{arn}:task/embedded/{uuid.uuid4().hex}",
+        "logStreamName": f"{definition}/default/{file_stem(job, number)}",
+    }
+
+
+def _attempt_detail(job: Job, reason: str) -> dict[str, Any]:
+    started = {} if job.started_ms is None else {"startedAt": job.started_ms}
+    return {
+        "container": job.container | {"networkInterfaces": []},
+        "stoppedAt": now_ms(),
+        "statusReason": reason,
+        **started,
+    }

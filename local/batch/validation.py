@@ -1,0 +1,127 @@
+"""What AWS Batch refuses, in words like its own: pure checks, each raises `RefusedError`.
+
+Sources: the API reference of AWS Batch (SubmitJob, RegisterJobDefinition, EvaluateOnExit) and the
+quotas page of its user guide; the texts as users quote them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+MAX_ATTEMPTS = 10
+MAX_ARRAY_SIZE = 10_000
+MAX_RULES = 5
+MAX_REQUEST_BYTES = 30 * 1024
+MAX_OVERRIDES_CHARS = 8192
+MIN_TIMEOUT_S = 60
+MIN_MEMORY_MIB = 4
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_TEXT_PATTERN = re.compile(r"[0-9A-Za-z.:\s]*\*?")
+_CODE_PATTERN = re.compile(r"[0-9]*\*?")
+_PATTERNS = {
+    "onStatusReason": _TEXT_PATTERN,
+    "onReason": _TEXT_PATTERN,
+    "onExitCode": _CODE_PATTERN,
+}
+
+
+class RefusedError(Exception):
+    """A ClientException: the request is refused and nothing has happened."""
+
+
+def check_name(what: str, name: str) -> None:
+    """Job, queue, definition and environment names share one pattern."""
+    if not _NAME.fullmatch(name):
+        raise RefusedError(f"{what} should match valid pattern, {_NAME.pattern}: {name!r}")
+
+
+def check_array_size(size: int) -> None:
+    """2 to 10,000: an array of one is a plain job."""
+    if not 2 <= size <= MAX_ARRAY_SIZE:
+        raise RefusedError(f"Array size must be between 2 and {MAX_ARRAY_SIZE}, got {size}")
+
+
+def check_request_size(body: bytes) -> None:
+    """SubmitJob takes 30 KiB."""
+    if len(body) >= MAX_REQUEST_BYTES:
+        raise RefusedError(f"Job size must be less than 30 KiB, got {len(body) // 1024} KiB")
+
+
+def check_retry_strategy(strategy: Mapping[str, Any]) -> None:
+    """Attempts, and at most five rules whose patterns end with a `*` or have none."""
+    rules: Sequence[Mapping[str, str]] = strategy.get("evaluateOnExit", [])
+    attempts = strategy.get("attempts")
+    if attempts is None and rules:
+        raise RefusedError("RetryStrategy attempts must be specified with evaluateOnExit")
+    if attempts is not None and not 1 <= attempts <= MAX_ATTEMPTS:
+        raise RefusedError(
+            f"RetryStrategy attempts must be between 1 and {MAX_ATTEMPTS}, got {attempts}"
+        )
+    if len(rules) > MAX_RULES:
+        raise RefusedError(
+            f"Evaluate on exit should have at most {MAX_RULES} conditions, got {len(rules)}"
+        )
+    for rule in rules:
+        _check_rule(rule)
+
+
+def _check_rule(rule: Mapping[str, str]) -> None:
+    if rule["action"].upper() not in {"RETRY", "EXIT"}:
+        raise RefusedError(f"Evaluate on exit action must be RETRY or EXIT, got {rule['action']!r}")
+    given = {key: rule[key] for key in _PATTERNS if key in rule}
+    if not given:
+        raise RefusedError(f"Evaluate on exit needs one of {', '.join(_PATTERNS)}")
+    for key, pattern in given.items():
+        if len(pattern) > 512 or not pattern or not _PATTERNS[key].fullmatch(pattern):
+            raise RefusedError(
+                f"Evaluate on exit condition contains restricted characters: {key} {pattern!r}"
+            )
+
+
+def check_timeout(timeout: Mapping[str, Any]) -> None:
+    """A minute at least."""
+    seconds = timeout.get("attemptDurationSeconds")
+    if seconds is not None and seconds < MIN_TIMEOUT_S:
+        raise RefusedError(
+            f"Timeout attemptDurationSeconds must be at least {MIN_TIMEOUT_S} seconds, "
+            f"got {seconds}"
+        )
+
+
+def check_container(container: Mapping[str, Any]) -> None:
+    """What containerProperties and containerOverrides have in common."""
+    if "" in container.get("command", []):
+        raise RefusedError("Command field cannot have empty strings")
+    _check_environment(container.get("environment", []))
+    for requirement in container.get("resourceRequirements", []):
+        _check_resource(requirement["type"], requirement["value"])
+
+
+def check_complete(container: Mapping[str, Any]) -> None:
+    """A job definition names an image, vCPUs and memory."""
+    if not container.get("image"):
+        raise RefusedError("Container properties should not be without image")
+    given = {requirement["type"] for requirement in container.get("resourceRequirements", [])}
+    for kind, older in (("VCPU", "vcpus"), ("MEMORY", "memory")):
+        if kind not in given and not container.get(older):
+            raise RefusedError(f"Container properties should specify {kind}")
+
+
+def _check_environment(environment: Iterable[Mapping[str, str]]) -> None:
+    for variable in environment:
+        name = variable.get("name", "")
+        if not name or name.startswith("AWS_BATCH"):
+            raise RefusedError(
+                f"Environment variable {name!r}: names must not be empty or start with AWS_BATCH"
+            )
+
+
+def _check_resource(kind: str, value: str) -> None:
+    least = {"VCPU": 1, "MEMORY": MIN_MEMORY_MIB, "GPU": 1}.get(kind)
+    if least is None:
+        raise RefusedError(f"Resource requirement {kind!r} is none of VCPU, MEMORY, GPU")
+    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < least:
+        raise RefusedError(
+            f"Resource requirement {kind} must be a whole number of at least {least}, got {value!r}"
+        )
