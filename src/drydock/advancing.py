@@ -13,7 +13,7 @@ from drydock import decision as decisions
 from drydock.decision import Decision, Facts, JobView, decide, is_frozen_for, needs_job
 from drydock.detection import detect, shard_inputs
 from drydock.documents import Documents, Versioned
-from drydock.errors import Conflict, NotFound, RunMisconfigured
+from drydock.errors import Conflict, NotFound, RunMisconfigured, RunSuperseded
 from drydock.keys import ControlKeys, job_name
 from drydock.run_document import RunDocument, Stop, put_stop
 from drydock.services import Services
@@ -89,9 +89,7 @@ def _look(services: Services, documents: Documents, run_id: str, shard: int) -> 
     return Look(run, document, owner_running, job, facts)
 
 
-def _carry_out(
-    services: Services, documents: Documents, look: Look, decision: Decision
-) -> bool:
+def _carry_out(services: Services, documents: Documents, look: Look, decision: Decision) -> bool:
     """Carry a decision out; True when the shard has come to rest."""
     run_id, known, document = look.run.run_id, look.document, look.document.value
     match decision:
@@ -114,7 +112,9 @@ def _carry_out(
             )
             documents.replace_shard(run_id, known, closed)
         case decisions.SubmitRound(number, places, queue):
-            claimed = _claim(services, documents, look, decisions.SubmitRound(number, places, queue))
+            claimed = _claim(
+                services, documents, look, decisions.SubmitRound(number, places, queue)
+            )
             _submit(services, documents, claimed, run_id)
         case decisions.TakeOverClaim(claimed_round):
             _take_over(services, documents, look, claimed_round)
@@ -207,9 +207,7 @@ def _record(
         raise
 
 
-def _take_over(
-    services: Services, documents: Documents, look: Look, claimed: Round
-) -> None:
+def _take_over(services: Services, documents: Documents, look: Look, claimed: Round) -> None:
     """Find the job of a claim whose claimant went silent by its name, or submit it."""
     run, document = look.run, look.document.value
     renewed = renew_claim(document, services.now() + LEASE_S)
@@ -237,9 +235,7 @@ def _drop(
     reason: str,
 ) -> None:
     """Close a claimed round for which no job was submitted; it says nothing about progress."""
-    closed = close_round(
-        known.value, now=services.now(), progress=None, delay_s=0, reason=reason
-    )
+    closed = close_round(known.value, now=services.now(), progress=None, delay_s=0, reason=reason)
     documents.replace_shard(run_id, known, closed)
 
 
@@ -247,12 +243,23 @@ def _current(document: ShardDocument) -> Round:
     return document.rounds[-1]
 
 
+def submit_shard(services: Services, run_id: str, shard: int, owner: str, token: str) -> str:
+    """Keep a waiting token, then advance its shard; return the name of the decision.
+
+    Raises:
+        RunSuperseded: another execution owns the run now.
+    """
+    run = Documents(services.store, services.settings.control_bucket).run(run_id).value
+    if run.owner != owner:
+        raise RunSuperseded(f"run {run_id} is owned by {run.owner}, not by {owner}")
+    store_token(services, run_id, shard, token)
+    return type(advance(services, run_id, shard)).__name__
+
+
 def store_token(services: Services, run_id: str, shard: int, token: str) -> None:
     """Keep a task token, so that whoever ends the shard finds it."""
     key = ControlKeys(run_id).token(shard, token)
-    services.store.put(
-        services.settings.control_bucket, key, json.dumps({"token": token}).encode()
-    )
+    services.store.put(services.settings.control_bucket, key, json.dumps({"token": token}).encode())
 
 
 def answer_tokens(services: Services, run_id: str, shard: int, ending: str) -> int:

@@ -155,6 +155,4 @@ def _check_image(services: Services, checked: Checked, request: Request) -> None
         return
     if not is_allowed(request.image, settings.worker_image, settings.allowed_images):
         allowed = ", ".join((settings.worker_image, *settings.allowed_images))
-        checked.problems.append(
-            f"image: {request.image!r} was given: this stack may run {allowed}"
-        )
+        checked.problems.append(f"image: {request.image!r} was given: this stack may run {allowed}")

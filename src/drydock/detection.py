@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from drydock.errors import Malformed
+from drydock.documents import Documents
+from drydock.errors import Malformed, RunSuperseded
 from drydock.keys import RunKeys, parse_part_record_name
 from drydock.markers import ListedMarker, Settlement, settle
 from drydock.run_document import RunDocument
+from drydock.services import Services
 from drydock.store import Store
 
 _COUNT_FIRST_BYTE, _COUNT_LAST_BYTE = 8, 15
@@ -62,3 +64,22 @@ def count_parts(store: Store, run: RunDocument, shard: int) -> int:
 def detect(store: Store, run: RunDocument, shard: int, inputs: int) -> Detected:
     """Everything that a decision about a shard needs from S3."""
     return Detected(list_markers(store, run, shard, inputs), count_parts(store, run, shard))
+
+
+def detect_restarts(services: Services, run_id: str, shard: int, owner: str) -> dict[str, int]:
+    """Count what is settled of a shard and what remains.
+
+    Raises:
+        RunSuperseded: another execution owns the run now.
+    """
+    run = Documents(services.store, services.settings.control_bucket).run(run_id).value
+    if run.owner != owner:
+        raise RunSuperseded(f"run {run_id} is owned by {run.owner}, not by {owner}")
+    inputs = shard_inputs(services.store, run, shard)
+    settlement = list_markers(services.store, run, shard, inputs)
+    return {
+        "remains": len(settlement.remaining()),
+        "done": settlement.count("done"),
+        "failed": settlement.count("failed"),
+        "skipped": settlement.count("skipped"),
+    }

@@ -57,9 +57,7 @@ class Documents:
         key = ControlKeys(document.run_id).run_document()
         self._store.replace(self._bucket, key, document.to_json(), known.etag)
 
-    def change_run(
-        self, run_id: str, change: Callable[[RunDocument], RunDocument]
-    ) -> RunDocument:
+    def change_run(self, run_id: str, change: Callable[[RunDocument], RunDocument]) -> RunDocument:
         """Apply a transition to whatever the document is by then.
 
         Raises:

@@ -14,7 +14,7 @@ from typing import IO, Any
 from drydock.checking import check_request
 from drydock.detection import run_keys, shard_inputs
 from drydock.documents import Documents
-from drydock.errors import AlreadyExists, Changed, NotFound, RequestRejected
+from drydock.errors import AlreadyExists, Changed, Conflict, NotFound, RequestRejected
 from drydock.intake import claim_upload, read_request, reject, upload_of
 from drydock.keys import RunKeys
 from drydock.markers import encode_skipped
@@ -90,9 +90,7 @@ def _answer(services: Services, run: RunDocument, finished: bool) -> dict[str, A
     }
 
 
-def write_manifest(
-    services: Services, run: RunDocument, remaining_s: Callable[[], float]
-) -> bool:
+def write_manifest(services: Services, run: RunDocument, remaining_s: Callable[[], float]) -> bool:
     """Write the shards that are not there yet; True once the manifest is whole.
 
     Raises:
@@ -141,28 +139,22 @@ def _planned(services: Services, run: RunDocument, first_shard: int) -> Iterator
 def _planned_list(
     services: Services, run: RunDocument, uri: S3Uri, size_bytes: int, first_shard: int
 ) -> Iterator[PlannedShard]:
-    etag = _pin_list(services, run, uri)
+    etag = run.input_etag or services.store.head(uri.bucket, uri.key).etag
     buckets = services.settings.data_buckets
     survey = survey_list(_chunks(services, uri, etag), size_bytes, buckets)
-    chunks = _chunks(services, uri, etag)
+    # Pinned only once it is known to be good: a list that was refused may be mended.
+    chunks = _chunks(services, uri, _pin_list(services, run, etag))
     return plan_list(chunks, survey, services.settings.shard_size, first_shard)
 
 
-def _pin_list(services: Services, run: RunDocument, uri: S3Uri) -> str:
-    """The ETag that the list had when the run was first enumerated."""
-    if run.input_etag is not None:
-        return run.input_etag
-    found = services.store.head(uri.bucket, uri.key)
+def _pin_list(services: Services, run: RunDocument, etag: str) -> str:
+    """Pin the list that the run enumerates; the ETag of whichever was pinned first."""
     documents = Documents(services.store, services.settings.control_bucket)
     pinned = documents.change_run(
         run.run_id,
-        lambda current: current if current.input_etag else _with_etag(current, found.etag),
+        lambda current: current if current.input_etag else replace(current, input_etag=etag),
     )
-    return pinned.input_etag or found.etag
-
-
-def _with_etag(run: RunDocument, etag: str) -> RunDocument:
-    return replace(run, input_etag=etag)
+    return pinned.input_etag or etag
 
 
 def _chunks(services: Services, uri: S3Uri, etag: str) -> Iterator[bytes]:
@@ -197,22 +189,32 @@ def _listed_inputs(
             yield ListedInput(found.key, found.size, found.etag)
 
 
-def _write_shard(
-    services: Services, run: RunDocument, keys: RunKeys, shard: PlannedShard
-) -> None:
+def _write_shard(services: Services, run: RunDocument, keys: RunKeys, shard: PlannedShard) -> None:
     """Write what belongs to a shard, its task list last: that object is the shard."""
     store, bucket = services.store, run.output_bucket
 
     def skip(duplicate: tuple[int, int, int]) -> None:
         place, index, original = duplicate
         _put_known(
-            services, bucket, keys.skipped_marker(shard.number, place), encode_skipped(index, original)
+            services,
+            bucket,
+            keys.skipped_marker(shard.number, place),
+            encode_skipped(index, original),
         )
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         list(pool.map(skip, shard.duplicates))
-    store.put(bucket, keys.manifest_list(shard.number), shard.list_text(), content_type="text/plain")
-    _put_known(services, bucket, keys.manifest_tasks(shard.number), encode_lines(shard.lines))
+    store.put(
+        bucket, keys.manifest_list(shard.number), shard.list_text(), content_type="text/plain"
+    )
+    body = encode_lines(shard.lines)
+    try:
+        store.put_once(bucket, keys.manifest_tasks(shard.number), body)
+    except AlreadyExists:
+        if store.get(bucket, keys.manifest_tasks(shard.number)).body != body:
+            raise Conflict(
+                f"shard {shard.number} of run {run.run_id} is enumerated by another invocation too"
+            ) from None
 
 
 def _put_known(services: Services, bucket: str, key: str, body: bytes) -> None:

@@ -61,7 +61,9 @@ def is_allowed(reference: str, own_image: str, allowed_prefixes: tuple[str, ...]
         return True
     return any(
         reference.startswith(prefix)
-        and (prefix[-1:] in "/:@" or reference[len(prefix) : len(prefix) + 1] in ("", "/", ":", "@"))
+        and (
+            prefix[-1:] in "/:@" or reference[len(prefix) : len(prefix) + 1] in ("", "/", ":", "@")
+        )
         for prefix in allowed_prefixes
         if prefix
     )

@@ -86,7 +86,9 @@ def _default_request(services: Services, upload: Upload) -> Request:
     text = services.settings.default_request
     if not text:
         raise RequestRejected(
-            [f"{upload}: a list needs the stack's default request; its parameter DefaultRequest is empty"]
+            [
+                f"{upload}: a list needs the stack's default request; its parameter DefaultRequest is empty"
+            ]
         )
     try:
         document = json.loads(text)

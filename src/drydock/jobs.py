@@ -152,9 +152,7 @@ class Jobs:
         """End a job and all of its children; ending one that has ended is no error."""
         self._client.terminate_job(jobId=job_id, reason=reason)
 
-    def register(
-        self, *, name: str, based_on_arn: str, image: str
-    ) -> str:
+    def register(self, *, name: str, based_on_arn: str, image: str) -> str:
         """The job definition of that name for another image; made once, from the stack's own."""
         known = self._client.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")
         if known["jobDefinitions"]:

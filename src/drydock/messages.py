@@ -20,9 +20,7 @@ _MAX_SUBJECT = 100
 class Messages:
     """Messages to ourselves (look at a shard later) and to people."""
 
-    def __init__(
-        self, sqs: SQSClient, sns: SNSClient, queue_url: str, topic_arn: str
-    ) -> None:
+    def __init__(self, sqs: SQSClient, sns: SNSClient, queue_url: str, topic_arn: str) -> None:
         self._sqs = sqs
         self._sns = sns
         self._queue_url = queue_url

@@ -23,9 +23,7 @@ from drydock.uris import parse_s3_uri
 _TRIES = 20
 
 
-def open_run(
-    services: Services, request: Request, checked: Checked, execution: str
-) -> RunDocument:
+def open_run(services: Services, request: Request, checked: Checked, execution: str) -> RunDocument:
     """The run of a request, with an epoch that belongs to the execution; idempotent.
 
     Raises:
@@ -116,17 +114,13 @@ def _etags(pinned: bytes) -> dict[str, str]:
     return {found["uri"]: found["etag"] for asset in assets for found in asset["objects"]}
 
 
-def _epoch(
-    services: Services, request: Request, values: dict[str, Any], execution: str
-) -> Epoch:
+def _epoch(services: Services, request: Request, values: dict[str, Any], execution: str) -> Epoch:
     settings = services.settings
     image = request.image or settings.worker_image
     definition_arn = settings.job_definition_arn
     if image != settings.worker_image:
         name = "drydock-" + hashlib.sha256(image.encode()).hexdigest()[:24]
-        definition_arn = services.jobs.register(
-            name=name, based_on_arn=definition_arn, image=image
-        )
+        definition_arn = services.jobs.register(name=name, based_on_arn=definition_arn, image=image)
     return Epoch(
         epoch=1,
         owner=execution,
@@ -154,7 +148,9 @@ def _open_epoch(
         documents.create_run(document)
         return document
     except Malformed as error:
-        raise RequestRejected([f"output: the control document of run {run_id} is broken"]) from error
+        raise RequestRejected(
+            [f"output: the control document of run {run_id} is broken"]
+        ) from error
     return _next_epoch(services, documents, known, request, first)
 
 
@@ -170,7 +166,9 @@ def _next_epoch(
         return run
     if services.executions.is_running(run.owner):
         raise RequestRejected(
-            [f"output: {request.output!r} was given: its run {run.run_id} is RUNNING as {run.owner}"]
+            [
+                f"output: {request.output!r} was given: its run {run.run_id} is RUNNING as {run.owner}"
+            ]
         )
     epoch = Epoch(
         epoch=run.epoch + 1,

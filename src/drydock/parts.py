@@ -38,6 +38,7 @@ class PartRecord:
     ``progress`` counts what is finished of the input over the whole chain, in the tool's own unit
     (ligands, hierarchies, steps). ``why`` says why the attempt ended or that it was a checkpoint.
     ``trouble`` is the place at which the tool died, when it did; a second death there is final.
+    ``counts`` and the best molecule are over the whole chain, ``seconds`` are this part's alone.
     """
 
     part: int
@@ -54,6 +55,8 @@ class PartRecord:
     seconds: float
     trouble: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    best_id: str | None = None
+    best_score: float | None = None
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), separators=(",", ":")).encode()

@@ -15,7 +15,8 @@ from drydock.uris import parse_s3_uri
 
 _RESERVED_VARIABLE = re.compile(r"(AWS|S3)_.*")
 _SECRET_VARIABLE = re.compile(
-    r".*(SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL).*", re.IGNORECASE
+    r".*(SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL).*",
+    re.IGNORECASE,
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -55,7 +56,9 @@ class Request(_Model):
     """One run of one tool over many inputs."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    input: str = Field(description="A prefix (its direct children) or a list of S3 URIs, one a line.")
+    input: str = Field(
+        description="A prefix (its direct children) or a list of S3 URIs, one a line."
+    )
     output: str = Field(description="A prefix that holds nothing but this run.")
     tool: Literal["vina"]
     options: VinaOptions

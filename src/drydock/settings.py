@@ -67,7 +67,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     except KeyError as error:
         raise RunMisconfigured(f"the function's environment lacks {error.args[0]}") from error
     except ValueError as error:
-        raise RunMisconfigured(f"a number in the function's environment is none: {error}") from error
+        raise RunMisconfigured(
+            f"a number in the function's environment is none: {error}"
+        ) from error
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -123,16 +123,19 @@ def record_job(document: ShardDocument, job_id: str) -> ShardDocument:
 
 
 def close_round(
-    document: ShardDocument, *, now: float, progress: bool | None, delay_s: float, reason: str | None
+    document: ShardDocument,
+    *,
+    now: float,
+    progress: bool | None,
+    delay_s: float,
+    reason: str | None,
 ) -> ShardDocument:
     """The document after its current round ended.
 
     ``progress`` None: the round was taken away by ourselves and says nothing about progress.
     """
     barren = document.barren if progress is None else 0 if progress else document.barren + 1
-    closed = _with_current(
-        document, state="ended", ended_at=now, progress=progress, reason=reason
-    )
+    closed = _with_current(document, state="ended", ended_at=now, progress=progress, reason=reason)
     not_before = now + delay_s if delay_s > 0 else None
     return replace(closed, barren=barren, not_before=not_before)
 
@@ -153,4 +156,6 @@ def void(document: ShardDocument, markers: tuple[str, ...]) -> ShardDocument:
 
 
 def _with_current(document: ShardDocument, **changes: Any) -> ShardDocument:
-    return replace(document, rounds=(*document.rounds[:-1], replace(document.rounds[-1], **changes)))
+    return replace(
+        document, rounds=(*document.rounds[:-1], replace(document.rounds[-1], **changes))
+    )

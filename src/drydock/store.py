@@ -62,11 +62,25 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class StoredStream:
-    """An object to read once, from its beginning."""
+    """An object to read once, from its beginning; ``size`` is that of the whole object."""
 
     body: IO[bytes]
     etag: str
     size: int
+
+    def chunks(self, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """The bytes piece by piece; the connection is given back at the end, however it comes.
+
+        Raises:
+            StoreUnavailable: reading broke off.
+        """
+        try:
+            while chunk := self.body.read(chunk_bytes):
+                yield chunk
+        except (BotoCoreError, OSError) as error:
+            raise StoreUnavailable(f"reading broke off: {error}") from error
+        finally:
+            self.body.close()
 
 
 def _named(error: Exception) -> DrydockError:
@@ -112,6 +126,10 @@ class Store:
         # boto3-stubs type the extra credentials one by one.
         client = boto3.client("s3", config=config, **cast("dict[str, Any]", credentials))
         return cls(client, kms_key_id)
+
+    def encrypting_with(self, kms_key_id: str | None) -> Store:
+        """The same S3, with what is written encrypted by another key."""
+        return Store(self._client, kms_key_id)
 
     def put(
         self, bucket: str, key: str, body: bytes | IO[bytes], *, content_type: str | None = None
@@ -178,9 +196,7 @@ class Store:
             NotFound: there is no such object.
             Changed: its ETag is not ``etag``.
         """
-        stream = self.get_stream(
-            bucket, key, first_byte=first_byte, last_byte=last_byte, etag=etag
-        )
+        stream = self.get_stream(bucket, key, first_byte=first_byte, last_byte=last_byte, etag=etag)
         try:
             body = stream.body.read()
         except (BotoCoreError, OSError) as error:

@@ -1,0 +1,296 @@
+"""AggregateShard: from a shard's markers to its accounts, score tables and best molecules.
+
+A large shard takes several turns; where one ends depends on the outcome alone, never on the clock,
+so that a turn done twice writes the same objects.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from drydock.accounting import Accounts
+from drydock.detection import run_keys, shard_inputs
+from drydock.documents import Documents, Versioned
+from drydock.errors import Conflict, Malformed, NotFound, RunSuperseded
+from drydock.keys import ControlKeys
+from drydock.outcome import (
+    Settled,
+    collect,
+    encode_outcome,
+    outputs_of,
+    parse_outcome,
+    void,
+)
+from drydock.ranking import Ranking
+from drydock.run_document import RunDocument
+from drydock.services import Services
+from drydock.shard_document import ShardDocument, freeze
+from drydock.shard_document import void as void_markers
+from drydock.tables import FAILURE_COLUMNS, csv_bytes, ranked_row, scores_parquet
+from drydock.tasks import parse_tasks
+
+ROWS_PER_TURN = 200_000
+ACCOUNTS = "accounts.json"
+_READERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn: inputs ``first`` up to ``after`` of the outcome's list."""
+
+    number: int
+    first: int
+    after: int
+
+
+def aggregate_shard(
+    services: Services, run_id: str, shard: int, owner: str, cursor: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Do one turn of a shard's aggregation; ``cursor`` is what the turn before returned.
+
+    Raises:
+        RunSuperseded: another execution owns the run now.
+    """
+    documents = Documents(services.store, services.settings.control_bucket)
+    run = documents.run(run_id).value
+    if run.owner != owner:
+        raise RunSuperseded(f"run {run_id} is owned by {run.owner}, not by {owner}")
+    inputs = shard_inputs(services.store, run, shard)
+    known = documents.shard(run, shard, inputs)
+    if cursor is None:
+        accounts = valid_accounts(services, run, known.value)
+        if accounts is not None:
+            return _aggregated(accounts)
+        cursor = _begin(services, documents, run, known)
+        if cursor is None:
+            return {"status": "remains", "cursor": None}
+    return _one_turn(services, run, known.value, cursor)
+
+
+def _aggregated(accounts: Accounts) -> dict[str, Any]:
+    counts = ("inputs", "done", "failed", "skipped", "remaining")
+    return {
+        "status": "aggregated",
+        "cursor": None,
+        **{name: getattr(accounts, name) for name in counts},
+    }
+
+
+def valid_accounts(
+    services: Services, run: RunDocument, document: ShardDocument
+) -> Accounts | None:
+    """The shard's accounts, if they were made from what is frozen now; None otherwise."""
+    if document.frozen is None or document.frozen.reopened != run.reopened:
+        return None
+    found = read_accounts(services, run, document.shard)
+    if found is None or found["outcome"] != document.frozen.key:
+        return None
+    return Accounts(**found["accounts"])
+
+
+def read_accounts(services: Services, run: RunDocument, shard: int) -> dict[str, Any] | None:
+    """What AggregateShard wrote last for a shard; None when it wrote nothing that can be read."""
+    key = run_keys(run).shard_results_folder(shard) + ACCOUNTS
+    try:
+        found = json.loads(services.store.get(run.output_bucket, key).body)
+    except (NotFound, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _begin(
+    services: Services,
+    documents: Documents,
+    run: RunDocument,
+    known: Versioned[ShardDocument],
+) -> dict[str, Any] | None:
+    """Collect the outcome and, when nothing remains, freeze it; None when more work is needed."""
+    document = known.value
+    is_frozen = document.frozen is not None and document.frozen.reopened == run.reopened
+    if is_frozen and document.frozen is not None:
+        return {"outcome": document.frozen.key, "first": 0, "turn": 0}
+    collected = collect(services.store, run, document.shard, document.inputs)
+    if collected.bad:
+        voided = void(services.store, run, document.shard, collected.bad)
+        documents.replace_shard(run.run_id, known, void_markers(document, tuple(voided)))
+        return None
+    remaining = document.inputs - len(collected.settled)
+    has_given_up = document.ended is not None and document.ended.ending != "complete"
+    if remaining and not has_given_up:
+        documents.replace_shard(run.run_id, known, void_markers(document, ()))
+        return None
+    key = ControlKeys(run.run_id).frozen(document.shard, services.unique())
+    services.store.put_once(
+        services.settings.control_bucket, key, encode_outcome(collected.settled)
+    )
+    if not remaining:
+        key = _freeze(documents, run, known, key)
+    return {
+        "outcome": key,
+        "first": 0,
+        "turn": 0,
+        "strange": len(collected.settlement.strange),
+    }
+
+
+def _freeze(
+    documents: Documents, run: RunDocument, known: Versioned[ShardDocument], key: str
+) -> str:
+    """Name the outcome in the shard's document; the key of whichever outcome is named there."""
+    for _ in range(10):
+        document = freeze(known.value, key, run.reopened)
+        if document.frozen is not None and document.frozen.key != key:
+            return document.frozen.key
+        try:
+            documents.replace_shard(run.run_id, known, document)
+        except Conflict:
+            known = documents.shard(run, known.value.shard, known.value.inputs)
+            continue
+        return key
+    raise Conflict(f"run {run.run_id} shard {known.value.shard}: its outcome could not be frozen")
+
+
+def turns(settled: list[Settled], first: int, number: int) -> Iterator[Turn]:
+    """Cut an outcome into turns of at most :data:`ROWS_PER_TURN` molecules, one input at least."""
+    start, rows = first, 0
+    for position in range(first, len(settled)):
+        summary = settled[position].summary
+        molecules = 0 if summary is None else summary.molecules
+        if position > start and rows + molecules > ROWS_PER_TURN:
+            yield Turn(number, start, position)
+            start, rows, number = position, 0, number + 1
+        rows += molecules
+    yield Turn(number, start, len(settled))
+
+
+def _one_turn(
+    services: Services, run: RunDocument, document: ShardDocument, cursor: dict[str, Any]
+) -> dict[str, Any]:
+    outcome = services.store.get(services.settings.control_bucket, str(cursor["outcome"]))
+    settled = parse_outcome(outcome.body)
+    turn = next(turns(settled, int(cursor["first"]), int(cursor["turn"])))
+    _write_tables(services, run, document.shard, settled[turn.first : turn.after], turn.number)
+    if turn.after < len(settled):
+        return {
+            "status": "more",
+            "cursor": cursor | {"first": turn.after, "turn": turn.number + 1},
+        }
+    accounts = _accounts(document, settled, int(cursor.get("strange", 0)))
+    _write_failures(services, run, document.shard, settled)
+    _remove_old_turns(services, run, document.shard, turn.number)
+    written = {
+        "epoch": run.epoch,
+        "outcome": cursor["outcome"],
+        "turns": turn.number + 1,
+        "accounts": accounts.as_json(),
+    }
+    key = run_keys(run).shard_results_folder(document.shard) + ACCOUNTS
+    services.store.put(run.output_bucket, key, json.dumps(written, indent=2).encode())
+    return _aggregated(accounts)
+
+
+def scores_key(run: RunDocument, shard: int, turn: int) -> str:
+    """Where a turn's score table lies."""
+    return run_keys(run).result(f"scores/shard={shard:06d}/{turn:05d}.parquet")
+
+
+def top_key(run: RunDocument, shard: int, turn: int) -> str:
+    """Where a turn's best molecules lie, best first."""
+    return run_keys(run).shard_results_folder(shard) + f"top-{turn:05d}.tsv"
+
+
+def _write_tables(
+    services: Services, run: RunDocument, shard: int, settled: list[Settled], turn: int
+) -> None:
+    keys = [
+        output.key
+        for each in settled
+        if each.summary is not None
+        for output in outputs_of(each.summary, "scores")
+    ]
+    ranking = Ranking(int(run.current.request["keep_top"]))
+    rows: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        for found in pool.map(lambda key: _read_rows(services, run.output_bucket, key), keys):
+            rows.extend(found)
+    for row in rows:
+        if row.get("score") is not None:
+            ranking.add(ranked_row(row))
+    store = services.store
+    if rows:
+        store.put(run.output_bucket, scores_key(run, shard, turn), scores_parquet(rows))
+    top = "".join(found.row for found in ranking.best()).encode()
+    store.put(run.output_bucket, top_key(run, shard, turn), top)
+
+
+def _read_rows(services: Services, bucket: str, key: str) -> list[dict[str, Any]]:
+    body = services.store.get(bucket, key).body
+    try:
+        return [json.loads(line) for line in gzip.decompress(body).splitlines()]
+    except (OSError, EOFError, ValueError) as error:
+        raise Malformed(f"s3://{bucket}/{key} is no table of scores") from error
+
+
+def _accounts(document: ShardDocument, settled: list[Settled], strange: int) -> Accounts:
+    done = [each.summary for each in settled if each.summary is not None]
+    failures: dict[str, int] = {}
+    for each in settled:
+        if each.failure is not None:
+            name = each.failure.failure_class
+            failures[name] = failures.get(name, 0) + 1
+    failed = sum(failures.values())
+    return Accounts(
+        inputs=document.inputs,
+        done=len(done),
+        failed=failed,
+        skipped=len(settled) - len(done) - failed,
+        remaining=document.inputs - len(settled),
+        molecules=sum(summary.molecules for summary in done),
+        failed_molecules=sum(summary.failed_molecules for summary in done),
+        rounds=len(document.rounds),
+        parts=sum(len(summary.chain) for summary in done),
+        seconds=round(sum(summary.seconds for summary in done), 3),
+        strange_markers=strange,
+        voided_markers=len(document.voided),
+        failures=failures,
+    )
+
+
+def failures_key(run: RunDocument, shard: int) -> str:
+    """Where a shard's failed inputs lie, one row each."""
+    return run_keys(run).shard_results_folder(shard) + "failures.csv"
+
+
+def _write_failures(
+    services: Services, run: RunDocument, shard: int, settled: list[Settled]
+) -> None:
+    manifest = services.store.get(run.output_bucket, run_keys(run).manifest_tasks(shard))
+    records = parse_tasks(manifest.body)
+    rows = [
+        [
+            failure.index,
+            records[failure.place].uri,
+            failure.failure_class,
+            failure.reason,
+            "" if failure.exit_code is None else failure.exit_code,
+            failure.epoch,
+            failure.log_stream or "",
+        ]
+        for failure in (each.failure for each in settled)
+        if failure is not None
+    ]
+    body = csv_bytes(FAILURE_COLUMNS, rows)
+    services.store.put(run.output_bucket, failures_key(run, shard), body, content_type="text/csv")
+
+
+def _remove_old_turns(services: Services, run: RunDocument, shard: int, last: int) -> None:
+    """Remove what an earlier, longer aggregation of the same shard left."""
+    store, bucket = services.store, run.output_bucket
+    for first in (scores_key(run, shard, last), top_key(run, shard, last)):
+        folder = first.rpartition("/")[0] + "/"
+        for found in store.list(bucket, folder, start_after=first):
+            if found.key.rpartition(".")[2] == first.rpartition(".")[2]:
+                store.delete(bucket, found.key)

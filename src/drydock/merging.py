@@ -1,0 +1,155 @@
+"""MergeResults: from the shards' accounts to what a scientist opens, in memory that stays flat."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+from drydock import __version__
+from drydock.accounting import Accounts, Verdict, add_up, verdict
+from drydock.aggregation import failures_key, read_accounts, top_key, valid_accounts
+from drydock.detection import run_keys
+from drydock.documents import Documents
+from drydock.errors import NotFound, RunSuperseded
+from drydock.ranking import Ranked, Ranking, parse_ranked
+from drydock.run_document import RunDocument
+from drydock.services import Services
+from drydock.tables import FAILURE_COLUMNS, csv_bytes, top_csv
+
+_READERS = 16
+
+
+def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]:
+    """Write the run's results and say how it ended.
+
+    Raises:
+        RunSuperseded: another execution owns the run now.
+    """
+    documents = Documents(services.store, services.settings.control_bucket)
+    run = documents.run(run_id).value
+    if run.owner != owner:
+        raise RunSuperseded(f"run {run_id} is owned by {run.owner}, not by {owner}")
+    keys = run_keys(run)
+    items = json.loads(services.store.get(run.output_bucket, keys.shards()).body)
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        found = list(pool.map(lambda item: _shard_accounts(services, documents, run, item), items))
+    accounts = add_up(each for each, _ in found)
+    stop = run.active_stop
+    ended = verdict(accounts, stop.reason if stop else None, stop.text if stop else None)
+    turns = {item["shard"]: turn for item, (_, turn) in zip(items, found, strict=True)}
+    best = _best(services, run, turns)
+    _write(services, run, "top.csv", top_csv(best), "text/csv")
+    _write_poses(services, run, best)
+    _write_failures(services, run, turns)
+    _write(services, run, "run.json", _provenance(run), "application/json")
+    _write(services, run, "accounting.json", _accounting(run, accounts, ended), "application/json")
+    services.messages.notify(
+        f"drydock: {run.current.request['name']} {ended.status}",
+        ended.cause or f"{accounts.inputs} of {accounts.inputs} inputs are settled",
+    )
+    counts = ("inputs", "done", "failed", "skipped", "remaining")
+    return {
+        "status": ended.status,
+        "error": ended.error,
+        "cause": ended.cause,
+        "results": f"s3://{run.output_bucket}/{keys.results_folder()}",
+        "accounting": {name: getattr(accounts, name) for name in counts},
+    }
+
+
+def _shard_accounts(
+    services: Services, documents: Documents, run: RunDocument, item: dict[str, int]
+) -> tuple[Accounts, int]:
+    """A shard's accounts and how many turns its tables have.
+
+    Accounts of an earlier epoch count only as long as their outcome is frozen; a shard without
+    accounts, whose Map item died, remains whole.
+    """
+    written = read_accounts(services, run, item["shard"])
+    if written is not None:
+        if written["epoch"] == run.epoch:
+            return Accounts(**written["accounts"]), int(written["turns"])
+        document = documents.shard(run, item["shard"], item["inputs"]).value
+        accounts = valid_accounts(services, run, document)
+        if accounts is not None:
+            return accounts, int(written["turns"])
+    inputs = item["inputs"]
+    return Accounts(inputs=inputs, done=0, failed=0, skipped=0, remaining=inputs), 0
+
+
+def _best(services: Services, run: RunDocument, turns: dict[int, int]) -> list[Ranked]:
+    """The best molecules of the run: each shard's list is read until it cannot matter."""
+    ranking = Ranking(int(run.current.request["keep_top"]))
+    for shard, count in turns.items():
+        for turn in range(count):
+            lines = _lines(services, run, top_key(run, shard, turn))
+            ranking.add_sorted(parse_ranked(lines))
+    return ranking.best()
+
+
+def _lines(services: Services, run: RunDocument, key: str) -> Iterator[str]:
+    stream = services.store.get_stream(run.output_bucket, key)
+    with stream.body:
+        for line in stream.body.read().decode().splitlines(keepends=True):
+            yield line
+
+
+def _write_poses(services: Services, run: RunDocument, best: list[Ranked]) -> None:
+    """The best molecules' poses in the tool's own format: each is a gzip member of its own."""
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        poses = pool.map(lambda found: _pose(services, run, found), best)
+        body = b"".join(poses)
+    _write(services, run, "poses.pdbqt.gz", body or gzip.compress(b"", mtime=0), "application/gzip")
+
+
+def _pose(services: Services, run: RunDocument, found: Ranked) -> bytes:
+    row = json.loads(found.row.split("\t", 2)[2])
+    if "poses" not in row:
+        return b""
+    first = int(row["first_byte"])
+    last = first + int(row["length"]) - 1
+    return services.store.get(
+        run.output_bucket, row["poses"], first_byte=first, last_byte=last
+    ).body
+
+
+def _write_failures(services: Services, run: RunDocument, turns: dict[int, int]) -> None:
+    header = csv_bytes(FAILURE_COLUMNS, [])
+    body = bytearray(header)
+    for shard, count in turns.items():
+        if not count:
+            continue
+        try:
+            found = services.store.get(run.output_bucket, failures_key(run, shard)).body
+        except NotFound:
+            continue
+        body += found[len(header) :]
+    _write(services, run, "failures.csv", bytes(body), "text/csv")
+
+
+def _provenance(run: RunDocument) -> bytes:
+    """What ran on what: every epoch with its values, the image and what the run is."""
+    return json.dumps(
+        {
+            "run_id": run.run_id,
+            "drydock": __version__,
+            "identity": run.identity,
+            "reopened": run.reopened,
+            "stop": asdict(run.stop) if run.stop else None,
+            "epochs": [asdict(epoch) for epoch in run.epochs],
+        },
+        indent=2,
+    ).encode()
+
+
+def _accounting(run: RunDocument, accounts: Accounts, ended: Verdict) -> bytes:
+    return json.dumps(
+        {"run_id": run.run_id, "epoch": run.epoch, **asdict(ended), **accounts.as_json()}, indent=2
+    ).encode()
+
+
+def _write(services: Services, run: RunDocument, name: str, body: bytes, content_type: str) -> None:
+    key = run_keys(run).result(name)
+    services.store.put(run.output_bucket, key, body, content_type=content_type)

@@ -1,0 +1,179 @@
+"""A shard's outcome: for each settled input the marker that speaks for it and what it says.
+
+Collected from markers and verified against what S3 holds, written as one object, a JSON line an
+input. When nothing remains in the shard it is frozen: the shard's document names it, and whatever
+is written later is late.
+"""
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from drydock.detection import list_markers, run_keys
+from drydock.errors import Changed, Conflict, Malformed, NotFound
+from drydock.markers import (
+    Failure,
+    InputSummary,
+    MarkerName,
+    Settlement,
+    Speaker,
+    parse_done,
+    parse_failed,
+    parse_marker_name,
+    parse_skipped,
+)
+from drydock.parts import OutputObject
+from drydock.run_document import RunDocument
+from drydock.store import Store
+
+_READERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How one input ended, by which marker; one of the last three says more."""
+
+    place: int
+    marker: str
+    etag: str
+    summary: InputSummary | None = None
+    failure: Failure | None = None
+    duplicate_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What the markers of a shard say. ``bad`` names those that are not whole, with their ETags."""
+
+    settled: list[Settled]
+    bad: dict[str, str]
+    settlement: Settlement
+
+
+def collect(store: Store, run: RunDocument, shard: int, inputs: int) -> Collected:
+    """Read every marker that speaks for an input and verify what it names."""
+    settlement = list_markers(store, run, shard, inputs)
+    speaking = {speaker.name: speaker for speaker in settlement.speakers.values()}
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        contents = dict(
+            zip(
+                speaking,
+                pool.map(lambda s: _read(store, run, shard, s), speaking.values()),
+                strict=True,
+            )
+        )
+    present = _present_outputs(store, run, shard)
+    bad = {
+        name: speaking[name].etag
+        for name, content in contents.items()
+        if content is None or not _is_whole(content, present)
+    }
+    settled = [
+        _settled(place, speaker, contents[speaker.name])
+        for place, speaker in settlement.speakers.items()
+        if speaker.name not in bad
+    ]
+    return Collected(settled, bad, settlement)
+
+
+Content = list[InputSummary] | Failure | tuple[int, int]
+
+
+def _read(store: Store, run: RunDocument, shard: int, speaker: Speaker) -> Content | None:
+    """A marker's content; None when it is not whole."""
+    name = parse_marker_name(speaker.name)
+    if name is None:
+        return None
+    key = run_keys(run).markers_folder(shard) + speaker.name
+    try:
+        body = store.get(run.output_bucket, key, etag=speaker.etag).body
+        return _parse(body, name)
+    except (NotFound, Changed, Malformed):
+        return None
+
+
+def _parse(body: bytes, name: MarkerName) -> Content:
+    if name.kind == "done":
+        return parse_done(body, name)
+    return parse_failed(body, name) if name.kind == "failed" else parse_skipped(body)
+
+
+def _present_outputs(store: Store, run: RunDocument, shard: int) -> dict[str, tuple[int, str]]:
+    """Size and ETag of everything that tools wrote for the shard: a LIST for each 1,000 objects."""
+    folder = run_keys(run).shard_folder(shard)
+    return {found.key: (found.size, found.etag) for found in store.list(run.output_bucket, folder)}
+
+
+def _is_whole(content: Content, present: dict[str, tuple[int, str]]) -> bool:
+    """Whether every object that a marker names is there with its size and ETag."""
+    if not isinstance(content, list):
+        return True
+    return all(
+        present.get(output.key) == (output.size, output.etag)
+        for summary in content
+        for output in outputs_of(summary)
+    )
+
+
+def outputs_of(summary: InputSummary, name: str | None = None) -> list[OutputObject]:
+    """The objects of an input's chain of parts, oldest first; those of one name when given."""
+    return [
+        output
+        for part in summary.chain
+        for output in part.outputs
+        if name is None or output.name == name
+    ]
+
+
+def _settled(place: int, speaker: Speaker, content: Content | None) -> Settled:
+    if isinstance(content, Failure):
+        return Settled(place, speaker.name, speaker.etag, failure=content)
+    if isinstance(content, tuple):
+        return Settled(place, speaker.name, speaker.etag, duplicate_of=content[1])
+    by_place = {summary.place: summary for summary in content or ()}
+    return Settled(place, speaker.name, speaker.etag, summary=by_place[place])
+
+
+def void(store: Store, run: RunDocument, shard: int, bad: dict[str, str]) -> list[str]:
+    """Remove markers that are not whole, each only if it is still the one that was read."""
+    folder, voided = run_keys(run).markers_folder(shard), []
+    for name, etag in bad.items():
+        try:
+            store.delete_if_match(run.output_bucket, folder + name, etag)
+        except (Conflict, NotFound):
+            continue
+        voided.append(name)
+    return voided
+
+
+def encode_outcome(settled: Iterable[Settled]) -> bytes:
+    """The outcome's object."""
+    return b"".join(
+        json.dumps(asdict(each), separators=(",", ":")).encode() + b"\n" for each in settled
+    )
+
+
+def parse_outcome(body: bytes) -> list[Settled]:
+    """Read an outcome's object.
+
+    Raises:
+        Malformed: it is cut or is none.
+    """
+    try:
+        return [_parse_settled(json.loads(line)) for line in body.splitlines()]
+    except (ValueError, TypeError, KeyError) as error:
+        raise Malformed("the outcome is cut or is none") from error
+
+
+def _parse_settled(fields: dict[str, Any]) -> Settled:
+    summary, failure = fields.pop("summary"), fields.pop("failure")
+    place = fields["place"]
+    if summary is not None:
+        # A summary is read as the marker that it came from, by the one reader of markers.
+        line = json.dumps(summary).encode() + b'\n{"end": 1}\n'
+        fields["summary"] = parse_done(line, MarkerName("done", place, place))[0]
+    if failure is not None:
+        fields["failure"] = Failure(**{**failure, "parts": tuple(failure["parts"])})
+    return Settled(**fields)

@@ -1,0 +1,67 @@
+"""Tables of results: score rows as Parquet, failures and the best molecules as CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from drydock.ranking import Ranked
+
+TEXT_COLUMNS = ("id", "reason", "smiles", "input", "input_etag", "poses")
+NUMBER_COLUMNS = ("index", "ligand", "first_byte", "length")
+JSON_COLUMNS = ("terms", "models")
+
+
+def scores_parquet(rows: list[dict[str, Any]]) -> bytes:
+    """Score rows as one Parquet file (zstd). Columns that a tool does not write are null.
+
+    The library is loaded here and not with the module: a run that has nothing new to tabulate
+    does not pay for it.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    columns: dict[str, Any] = {"score": pa.array([row["score"] for row in rows], pa.float64())}
+    for name in TEXT_COLUMNS:
+        columns[name] = pa.array([row.get(name) for row in rows], pa.string())
+    for name in NUMBER_COLUMNS:
+        columns[name] = pa.array([row.get(name) for row in rows], pa.int64())
+    for name in JSON_COLUMNS:
+        texts = [json.dumps(row[name]) if name in row else None for row in rows]
+        columns[name] = pa.array(texts, pa.string())
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def ranked_row(row: dict[str, Any]) -> Ranked:
+    """A score row as a candidate for the ranking, which keeps it as a line for merging."""
+    kept = ("smiles", "input", "index", "poses", "first_byte", "length")
+    rest = json.dumps({name: row[name] for name in kept if name in row}, separators=(",", ":"))
+    score, molecule_id = float(row["score"]), str(row["id"]).replace("\t", " ")
+    return Ranked(score, molecule_id, f"{score!r}\t{molecule_id}\t{rest}\n")
+
+
+def top_csv(best: Iterable[Ranked]) -> bytes:
+    """The best molecules, best first."""
+    rows: list[list[object]] = []
+    for rank, found in enumerate(best, start=1):
+        more = json.loads(found.row.split("\t", 2)[2])
+        rows.append(
+            [rank, found.molecule_id, found.score]
+            + [more.get(name, "") for name in ("smiles", "input", "index")]
+        )
+    return csv_bytes(["rank", "id", "score", "smiles", "input", "index"], rows)
+
+
+FAILURE_COLUMNS = ("index", "input", "class", "reason", "exit_code", "epoch", "log_stream")
+
+
+def csv_bytes(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """A CSV file with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(list(columns))
+    writer.writerows(rows)
+    return text.getvalue().encode()
