@@ -59,6 +59,7 @@ class PartRecord:
     best_score: float | None = None
 
     def to_json(self) -> bytes:
+        """The object's bytes."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -27,6 +27,8 @@ from drydock.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from mypy_boto3_s3 import S3Client
 
 P = ParamSpec("P")
@@ -68,7 +70,7 @@ class StoredStream:
     etag: str
     size: int
 
-    def chunks(self, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+    def chunks(self, chunk_bytes: int = 1 << 20) -> Generator[bytes, None, None]:
         """The bytes piece by piece; the connection is given back at the end, however it comes.
 
         Raises:
@@ -265,7 +267,7 @@ class Store:
         start_after: str | None = None,
         delimiter: str | None = None,
         page_size: int = 1000,
-    ) -> Iterator[list[Listed]]:
+    ) -> Iterator[Sequence[Listed]]:
         """As :meth:`list`, one list a request."""
         extra: dict[str, Any] = {}
         if start_after:
