@@ -1,0 +1,87 @@
+"""One attempt of one array child, from its start to its exit code.
+
+Exit codes (an interface: job definitions retry on 1 alone): 0 everything of this child is settled;
+1 try again; 75 a later round or epoch decides; 78 nothing in this run can work.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+
+from drydock.errors import AlreadyExists, DrydockError
+from drydock.failures import EXIT_AGAIN, EXIT_MISCONFIGURED
+from drydock.store import AccessDenied, Store
+from worker.attempt import Attempt
+from worker.contract import Contract, graceful_seconds, read_contract
+from worker.endings import Interrupted, Misconfigured
+from worker.hand import learn_by_hand
+from worker.journal import Journal
+from worker.scratch import Scratch
+from worker.stop_signals import Stop, listening
+from worker.work import Work, learn
+
+
+def main(environment: Mapping[str, str], store: Store | None = None) -> int:
+    """Run an attempt; returns the exit code. ``store`` is S3 as the environment says by default."""
+    journal = Journal()
+    try:
+        contract = read_contract(environment)
+    except Misconfigured as error:
+        return _misconfigured(journal, str(error))
+    journal = journal.about(job=contract.job_id, attempt=contract.attempt, child=contract.child)
+    stop = Stop()
+    with listening(stop, environment, journal):
+        return _run(contract, store or Store.connect(), stop, journal)
+
+
+def _run(contract: Contract, store: Store, stop: Stop, journal: Journal) -> int:
+    started = time.monotonic()
+    work: Work | None = None
+    try:
+        work = _learn(contract, store)
+        journal = journal.about(run=work.places.run_id, shard=work.places.shard)
+        if work.attempt_seconds:
+            stop.set_deadline(started + graceful_seconds(work.attempt_seconds))
+        store = store.encrypting_with(work.kms_key_id)
+        with Scratch(contract.scratch_base) as scratch:
+            code = Attempt(contract, work, store, stop, journal, scratch).run()
+    except Misconfigured as error:
+        code = _misconfigured(journal, str(error))
+        _leave_sentence(store, work, str(error), journal)
+    except AccessDenied as error:
+        text = f"S3 refuses what the worker must do; check the job role's policy: {error}"
+        code = _misconfigured(journal, text)
+        _leave_sentence(store, work, text, journal)
+    except Interrupted as error:
+        journal.say("interrupted", why=str(error))
+        code = EXIT_AGAIN
+    except (DrydockError, OSError) as error:
+        # Whatever may pass: an outage of S3, a full disk. The next attempt finds what is settled.
+        journal.say("try_again", error=type(error).__name__, why=str(error))
+        code = EXIT_AGAIN
+    journal.say("end", exit_code=code, seconds=round(time.monotonic() - started, 3))
+    return code
+
+
+def _learn(contract: Contract, store: Store) -> Work:
+    if contract.task is not None:
+        return learn(store, contract.task, contract.child)
+    return learn_by_hand(store, contract)
+
+
+def _misconfigured(journal: Journal, sentence: str) -> int:
+    journal.say("misconfigured", why=sentence)
+    sys.stderr.write(f"drydock: {sentence}\n")
+    return EXIT_MISCONFIGURED
+
+
+def _leave_sentence(store: Store, work: Work | None, sentence: str, journal: Journal) -> None:
+    """Say in S3 why nothing can work; the first sentence of a round wins. By hand stderr is all."""
+    if work is None or work.by_hand:
+        return
+    try:
+        store.put_once(work.output_bucket, work.places.misconfigured(), sentence.encode())
+    except AlreadyExists:
+        return
+    except DrydockError as error:
+        journal.say("sentence_lost", why=str(error))

@@ -1,0 +1,313 @@
+"""An attempt at a pack of inputs: skip what is settled, go on from parts, settle the rest."""
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drydock.errors import Malformed, NotFound
+from drydock.failures import EXIT_AGAIN, EXIT_DONE, EXIT_LATER
+from drydock.markers import Failure, InputSummary
+from drydock.parts import PartOutputs, PartRecord, chain, most_progress, parse_part_record
+from drydock.store import Store
+from drydock.tasks import Record
+from worker.contract import Contract
+from worker.endings import InputFailed, Interrupted
+from worker.journal import Journal
+from worker.logs import log_stream
+from worker.results import FLUSH_S, MarkerWriter, write_outputs, write_part_record
+from worker.stop_signals import Stop
+from worker.tools import Contribution, Death, FetchedInput, Resume, Session, Tool, make_tool
+from worker.transfer import fetch_assets, fetch_input
+from worker.work import Known, Work, look_up, run_is_stopped
+
+_POLL_S = 0.05
+# How often the run's stop is looked for between inputs.
+_STOP_POLL_S = 60.0
+_READERS = 8
+
+
+@dataclass(slots=True)
+class _History:
+    """What is known of one input's parts, and what this attempt adds to them."""
+
+    records: list[PartRecord]
+    parent: PartRecord | None
+    chain: list[PartRecord]
+    highest: int
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def resume(self) -> Resume:
+        troubles = frozenset(r.trouble for r in self.records if r.trouble is not None)
+        if self.parent is None:
+            return Resume(troubles=troubles)
+        return Resume(
+            progress=self.parent.progress,
+            troubles=troubles,
+            counts=self.parent.counts,
+            best_id=self.parent.best_id,
+            best_score=self.parent.best_score,
+        )
+
+    def seconds(self) -> float:
+        """Seconds since the last part was sealed, or since the work began."""
+        return round(time.monotonic() - self.started, 3)
+
+
+class Attempt:
+    """Works through a pack. After :meth:`run` nothing is pending."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        work: Work,
+        store: Store,
+        stop: Stop,
+        journal: Journal,
+        scratch: Path,
+    ) -> None:
+        self._contract = contract
+        self._work = work
+        self._store = store
+        self._stop = stop
+        self._journal = journal
+        self._scratch = scratch
+        period = min(FLUSH_S, work.checkpoint_seconds or FLUSH_S)
+        self._markers = MarkerWriter(
+            store, work.output_bucket, work.places, journal, period_s=period
+        )
+        self._known: Known = look_up(store, work)
+        self._tool: Tool | None = None
+        self._parts_written = 0
+        self._stop_read = 0.0
+        self._out_of_memory = False
+
+    def run(self) -> int:
+        """Settle what can be settled; returns the exit code."""
+        unsettled = failed = 0
+        try:
+            for record in self._work.records:
+                outcome = self._known.settled_as(record.place) or self._settle(record)
+                failed += outcome == "failed"
+                unsettled += outcome == "remains"
+        finally:
+            self._markers.flush()
+        return self._exit_code(unsettled, failed)
+
+    def _exit_code(self, unsettled: int, failed: int) -> int:
+        if unsettled == 0:
+            return EXIT_AGAIN if failed and self._work.by_hand else EXIT_DONE
+        reason = self._stop.reason
+        progress = self._parts_written + self._markers.written
+        if reason is not None and reason.kind == "run_stopped":
+            return EXIT_LATER
+        if reason is not None and reason.kind == "deadline" and not progress:
+            return EXIT_LATER
+        if self._out_of_memory and reason is None:
+            return EXIT_LATER
+        return EXIT_AGAIN
+
+    def _settle(self, record: Record) -> str:
+        """Work on one input: ``done``, ``failed`` or ``remains``."""
+        self._look_for_stop()
+        if self._stop.reason is not None:
+            return "remains"
+        journal = self._journal.about(index=record.index, place=record.place)
+        folder = self._scratch / f"input-{record.place}"
+        (folder / "fetched").mkdir(parents=True)
+        parts: list[PartRecord] = []
+        try:
+            tool = self._ready_tool()
+            fetched = fetch_input(self._store, record, folder / "fetched", self._stop)
+            history = self._read_history(record, fetched)
+            parts = history.chain
+            journal.say("start", uri=record.uri, progress=history.resume.progress)
+            session = tool.open(fetched, folder, history.resume)
+            try:
+                return self._drive(session, record, fetched, history, journal)
+            finally:
+                session.close()
+        except InputFailed as failure:
+            self._fail(record, failure, parts)
+            return "failed"
+        except Interrupted as error:
+            journal.say("interrupted", why=str(error))
+            return "remains"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _drive(
+        self,
+        session: Session,
+        record: Record,
+        fetched: FetchedInput,
+        history: _History,
+        journal: Journal,
+    ) -> str:
+        """Poll a session until it ends or must; seal parts on the way."""
+        period = self._work.checkpoint_seconds
+        while not session.poll():
+            self._markers.flush_if_due()
+            self._stop.wait(_POLL_S)
+            if self._stop.reason is not None:
+                session.interrupt()
+                journal.say("interrupted", why=self._stop.reason.text)
+                return self._leave(session, record, fetched, history, self._stop.reason.text)
+            if period and session.unsealed and history.seconds() >= period:
+                self._seal(session.contribute(), record, fetched, history, "checkpoint")
+        if session.death is not None:
+            journal.say("tool_died", why=session.death.reason)
+            return self._after_death(session, session.death, record, fetched, history)
+        self._complete(session, record, fetched, history)
+        return "done"
+
+    def _leave(
+        self, session: Session, record: Record, fetched: FetchedInput, history: _History, why: str
+    ) -> str:
+        """Keep what is finished as a part for the next attempt."""
+        if session.unsealed:
+            self._seal(session.contribute(), record, fetched, history, why)
+        self._markers.flush()
+        return "remains"
+
+    def _after_death(
+        self,
+        session: Session,
+        death: Death,
+        record: Record,
+        fetched: FetchedInput,
+        history: _History,
+    ) -> str:
+        self._out_of_memory = self._out_of_memory or death.out_of_memory
+        if death.place is None:
+            return self._leave(session, record, fetched, history, death.reason)
+        # Recorded even without progress: a second death at the same place is final.
+        contribution = session.contribute()
+        self._seal(contribution, record, fetched, history, death.reason, trouble=death.place)
+        return "remains"
+
+    def _seal(
+        self,
+        contribution: Contribution,
+        record: Record,
+        fetched: FetchedInput,
+        history: _History,
+        why: str,
+        trouble: str | None = None,
+    ) -> None:
+        """Write a part: its outputs, then the record that lets another attempt go on from it."""
+        part = self._put(contribution, record, history)
+        sealed = PartRecord(
+            part=part.part,
+            parent=None if history.parent is None else history.parent.part,
+            place=record.place,
+            index=record.index,
+            input_etag=fetched.etag,
+            outputs=part.outputs,
+            restart=None,
+            progress=contribution.progress,
+            why=why,
+            job_id=self._contract.job_id,
+            attempt=self._contract.attempt,
+            seconds=history.seconds(),
+            trouble=trouble,
+            counts=contribution.counts,
+            best_id=contribution.best_id,
+            best_score=contribution.best_score,
+        )
+        write_part_record(self._store, self._work.output_bucket, self._work.places, sealed)
+        self._parts_written += 1
+        history.parent = sealed
+        history.chain.append(sealed)
+        history.records.append(sealed)
+        history.started = time.monotonic()
+        self._journal.say("part", index=record.index, part=part.part, progress=sealed.progress)
+
+    def _complete(
+        self, session: Session, record: Record, fetched: FetchedInput, history: _History
+    ) -> None:
+        """Write the last part's outputs and take note of the marker, which comes last."""
+        chained = [PartOutputs(each.part, each.outputs) for each in history.chain]
+        seconds = sum(each.seconds for each in history.chain)
+        contribution = session.contribute()
+        if contribution.fresh or not chained:
+            chained.append(self._put(contribution, record, history))
+            seconds += history.seconds()
+        self._markers.done(
+            InputSummary(
+                place=record.place,
+                index=record.index,
+                input_etag=fetched.etag,
+                chain=tuple(chained),
+                molecules=contribution.counts["molecules"],
+                failed_molecules=contribution.counts["failed_molecules"],
+                seconds=round(seconds, 3),
+                best_id=contribution.best_id,
+                best_score=contribution.best_score,
+            )
+        )
+
+    def _put(self, contribution: Contribution, record: Record, history: _History) -> PartOutputs:
+        folder = self._work.places.input_folder(record.place)
+        part = write_outputs(
+            self._store, self._work.output_bucket, folder, contribution, history.highest + 1
+        )
+        history.highest = part.part
+        return part
+
+    def _fail(self, record: Record, failure: InputFailed, parts: list[PartRecord]) -> None:
+        self._markers.failed(
+            Failure(
+                place=record.place,
+                index=record.index,
+                epoch=self._work.places.epoch,
+                failure_class=failure.failure_class,
+                reason=failure.reason,
+                exit_code=failure.exit_code,
+                parts=tuple(part.part for part in parts),
+                log_stream=log_stream(),
+            )
+        )
+
+    def _read_history(self, record: Record, fetched: FetchedInput) -> _History:
+        """Find the part to go on from."""
+        keys = self._known.part_keys(record.place)
+        with ThreadPoolExecutor(_READERS) as pool:
+            read = [found for found in pool.map(self._read_part, keys) if found is not None]
+        # A record without progress tells of a death; there is nothing to go on from.
+        parent = most_progress([each for each in read if each.progress], fetched.etag)
+        return _History(
+            records=[each for each in read if each.input_etag == fetched.etag],
+            parent=parent,
+            chain=[] if parent is None else chain(read, parent.part),
+            highest=max((number for number, _ in keys), default=-1),
+        )
+
+    def _read_part(self, numbered: tuple[int, str]) -> PartRecord | None:
+        number, key = numbered
+        try:
+            found = parse_part_record(self._store.get(self._work.output_bucket, key).body)
+        except (Malformed, NotFound) as error:
+            self._journal.say("strange_part", key=key, why=str(error))
+            return None
+        return found if found.part == number else None
+
+    def _ready_tool(self) -> Tool:
+        """The tool with its assets, made when the first input needs it."""
+        if self._tool is None:
+            tool = make_tool(self._work.tool, self._work.options, self._work.vcpus)
+            folder = self._scratch / "assets"
+            tool.prepare(fetch_assets(self._store, self._work.assets, folder, self._stop))
+            self._tool = tool
+        return self._tool
+
+    def _look_for_stop(self) -> None:
+        """Read the run's stop at the start and between inputs, at most once a minute."""
+        now = time.monotonic()
+        if self._stop_read and now - self._stop_read < _STOP_POLL_S:
+            return
+        self._stop_read = now
+        if text := run_is_stopped(self._store, self._work):
+            self._stop.ask("run_stopped", text)

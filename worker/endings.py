@@ -1,0 +1,33 @@
+"""How work on an input, or of a whole attempt, ends early.
+
+EndedEarly
+├── InputFailed      this input is settled as failed; the others go on
+├── Misconfigured    nothing in this run can work until something is changed (exit 78)
+└── Interrupted      a stop was asked for (exit 1)
+"""
+
+
+class EndedEarly(Exception):  # noqa: N818 - these are endings, most of them no errors
+    """Base of the endings."""
+
+
+class InputFailed(EndedEarly):
+    """Raised when an input cannot be worked on, whoever tries.
+
+    ``failure_class`` is one of ``input_missing``, ``input_changed``, ``bad_input``,
+    ``tool_failed``; ``exit_code`` is the tool's own, when it had one.
+    """
+
+    def __init__(self, failure_class: str, reason: str, exit_code: int | None = None) -> None:
+        self.failure_class = failure_class
+        self.reason = reason
+        self.exit_code = exit_code
+        super().__init__(f"{failure_class}: {reason}")
+
+
+class Misconfigured(EndedEarly):
+    """Raised when nothing in this run can work; the message says what to change."""
+
+
+class Interrupted(EndedEarly):
+    """Raised when a stop was asked for while something other than the tool was busy."""

@@ -1,0 +1,166 @@
+"""The worker started by hand, as DOCK 3.8 users start their image: no run, no manifest.
+
+The index'th input is found in a list or below a prefix; outputs go below ``<output>/<index>/``,
+markers and parts below the output as in a run.
+"""
+
+import json
+from typing import Any
+
+from drydock.errors import Malformed, NotFound
+from drydock.store import Listed, Store
+from drydock.task_document import PinnedAsset, PinnedObject
+from drydock.tasks import Record
+from drydock.uris import S3Uri
+from worker.contract import Contract, HandLocations
+from worker.endings import Misconfigured
+from worker.places import by_hand
+from worker.work import Work
+
+_BOX_NUMBERS = {"seed": int, "exhaustiveness": int, "num_modes": int, "max_evals": int}
+
+
+def learn_by_hand(store: Store, contract: Contract) -> Work:
+    """What the environment's locations hold for this index.
+
+    Raises:
+        Misconfigured: there is no such input, or the locations do not fit together.
+    """
+    locations = contract.by_hand
+    if locations is None:
+        raise Misconfigured("neither a task nor locations were given")
+    try:
+        record = find_input(store, locations.input, contract.child)
+        dockfiles = None if locations.dockfiles is None else _pin(store, locations.dockfiles)
+        tool = locations.tool or _recognise(dockfiles)
+        options = _options(store, locations, dockfiles) if tool == "vina" else {}
+    except NotFound as error:
+        raise Misconfigured(f"a location does not exist: {error}") from error
+    return Work(
+        records=(record,),
+        places=by_hand(locations.output.key),
+        output_bucket=locations.output.bucket,
+        tool=tool,
+        options=options,
+        assets={} if dockfiles is None else {"dockfiles": dockfiles},
+        vcpus=locations.vcpus,
+        attempt_seconds=contract.attempt_seconds,
+        checkpoint_seconds=contract.checkpoint_seconds or 0,
+    )
+
+
+def find_input(store: Store, location: S3Uri, index: int) -> Record:
+    """The index'th input: a line of a list when the location is an object, else a direct child.
+
+    Raises:
+        Misconfigured: there is no such line or child, or the line is blank or a comment.
+    """
+    if not location.is_folder:
+        try:
+            text = store.get(location.bucket, location.key).body
+        except NotFound:
+            pass  # no object of that key: it is meant as a prefix
+        else:
+            return _line_of_list(text, location, index)
+    return _child_of_prefix(store, location.folder(), index)
+
+
+def _line_of_list(text: bytes, location: S3Uri, index: int) -> Record:
+    lines = text.decode("utf-8-sig", errors="replace").splitlines()
+    if index >= len(lines):
+        raise Misconfigured(f"{location} has {len(lines)} lines: there is no index {index}")
+    line = lines[index].strip()
+    if not line or line.startswith("#"):
+        kind = "a comment" if line else "blank"
+        raise Misconfigured(f"{location}: line {index + 1} (index {index}) is {kind}")
+    return Record(place=index, index=index, uri=line)
+
+
+def _child_of_prefix(store: Store, folder: S3Uri, index: int) -> Record:
+    place = 0
+    for found in store.list(folder.bucket, folder.key, delimiter="/"):
+        if found.key.endswith("/"):  # a folder's placeholder
+            continue
+        if place == index:
+            uri = f"s3://{folder.bucket}/{found.key}"
+            return Record(place=index, index=index, uri=uri, etag=found.etag, size=found.size)
+        place += 1
+    raise Misconfigured(f"{folder} has {place} objects: there is no index {index}")
+
+
+def _pin(store: Store, folder: S3Uri) -> PinnedAsset:
+    def pinned(found: Listed) -> PinnedObject:
+        return PinnedObject(f"s3://{folder.bucket}/{found.key}", found.etag, found.size)
+
+    objects = tuple(pinned(found) for found in store.list(folder.bucket, folder.key))
+    if not objects:
+        raise Misconfigured(f"S3_DOCKFILES_LOCATION: there is nothing below {folder}")
+    return PinnedAsset(str(folder), objects)
+
+
+def _names(dockfiles: PinnedAsset | None) -> set[str]:
+    if dockfiles is None:
+        return set()
+    return {found.uri.removeprefix(dockfiles.uri) for found in dockfiles.objects}
+
+
+def _recognise(dockfiles: PinnedAsset | None) -> str:
+    """The tool that the dockfiles are made for; DOCK's is the contract's own."""
+    return "vina" if "receptor.pdbqt" in _names(dockfiles) else "dock38"
+
+
+def _options(
+    store: Store, locations: HandLocations, dockfiles: PinnedAsset | None
+) -> dict[str, Any]:
+    """Vina's options: options.json as in a request, or box.txt as vina's own configuration."""
+    names = _names(dockfiles)
+    folder = locations.dockfiles
+    if folder is None or not names & {"options.json", "box.txt"}:
+        raise Misconfigured("vina needs options.json or box.txt in S3_DOCKFILES_LOCATION")
+    name = "options.json" if "options.json" in names else "box.txt"
+    text = store.get(folder.bucket, folder.key + name).body.decode(errors="replace")
+    try:
+        options = json.loads(text) if name == "options.json" else parse_box(text)
+    except (ValueError, Malformed) as error:
+        raise Misconfigured(f"{folder}{name}: {error}") from error
+    if not isinstance(options, dict):
+        raise Misconfigured(f"{folder}{name} is no JSON object")
+    return options
+
+
+def parse_box(text: str) -> dict[str, Any]:
+    """Read vina's configuration file: ``key = value`` lines, ``#`` begins a comment.
+
+    Raises:
+        Malformed: a line is no setting, or one that cannot be given this way.
+    """
+    found: dict[str, Any] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        setting = line.partition("#")[0].strip()
+        if not setting:
+            continue
+        key, separator, value = (part.strip() for part in setting.partition("="))
+        try:
+            _take_setting(found, key if separator else "", value)
+        except ValueError as error:
+            raise Malformed(f"line {number}, {setting!r}: {error}") from error
+    missing = [name for name in ("center", "size") if set(found.get(name, {})) != set("xyz")]
+    if missing:
+        raise Malformed(f"{' and '.join(missing)} must be given for x, y and z")
+    for name in ("center", "size"):
+        found[name] = [found[name][axis] for axis in "xyz"]
+    return found
+
+
+def _take_setting(found: dict[str, Any], key: str, value: str) -> None:
+    name, _, axis = key.partition("_")
+    if name in ("center", "size") and axis in ("x", "y", "z"):
+        found.setdefault(name, {})[axis] = float(value)
+    elif key in _BOX_NUMBERS:
+        found[key] = _BOX_NUMBERS[key](value)
+    elif key == "energy_range":
+        found[key] = float(value)
+    elif key == "scoring":
+        found[key] = value
+    else:
+        raise ValueError("unknown setting")

@@ -1,0 +1,120 @@
+"""What an attempt leaves in S3: outputs, then a part's record, and markers last.
+
+A part's number is claimed by the conditional put of its first output, and no object is ever
+overwritten. Only a record authorises another attempt to go on from a part, only a marker says that
+an input is settled.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import count
+
+from drydock.errors import AlreadyExists
+from drydock.markers import Failure, InputSummary, encode_done, encode_failed
+from drydock.parts import OutputObject, PartOutputs, PartRecord
+from drydock.store import Store
+from worker.journal import Journal
+from worker.places import Places
+from worker.tools import Contribution
+
+FLUSH_S = 60.0
+
+
+def write_outputs(
+    store: Store, bucket: str, folder: str, contribution: Contribution, first_number: int
+) -> PartOutputs:
+    """Put a part's outputs under the first number from ``first_number`` on that is free."""
+    for number in count(first_number):
+        try:
+            return PartOutputs(number, _put_all(store, bucket, folder, contribution, number))
+        except AlreadyExists:
+            # Another attempt's, or our own after an answer that was lost: both are left alone.
+            continue
+    raise AssertionError("unreachable")
+
+
+def _put_all(
+    store: Store, bucket: str, folder: str, contribution: Contribution, number: int
+) -> tuple[OutputObject, ...]:
+    keys: dict[str, str] = {}
+    written: list[OutputObject] = []
+    for output in contribution.outputs:
+        key = f"{folder}{output.filename}.{number}"
+        path = output.build(keys)
+        with path.open("rb") as body:
+            etag = store.put_once(bucket, key, body)
+        keys[output.name] = key
+        written.append(OutputObject(output.name, key, path.stat().st_size, etag))
+    return tuple(written)
+
+
+def write_part_record(store: Store, bucket: str, places: Places, record: PartRecord) -> None:
+    """Put a part's record. Its number is ours: a record that is there is this very one."""
+    try:
+        store.put_once(bucket, places.part_record(record.place, record.part), record.to_json())
+    except AlreadyExists:
+        return
+
+
+@dataclass(slots=True)
+class MarkerWriter:
+    """Writes markers; done inputs of a pack gather until :meth:`flush` puts one for a range."""
+
+    store: Store
+    bucket: str
+    places: Places
+    journal: Journal
+    clock: Callable[[], float] = time.monotonic
+    period_s: float = FLUSH_S
+    written: int = 0
+    _pending: list[InputSummary] = field(default_factory=list)
+    _since: float = 0.0
+
+    def done(self, summary: InputSummary) -> None:
+        """Take note of an input that is complete."""
+        if not self._pending:
+            self._since = self.clock()
+        self._pending.append(summary)
+
+    def failed(self, failure: Failure) -> None:
+        """Settle an input as failed, at once."""
+        key = self.places.failed_marker(failure.place, failure.failure_class)
+        self._put(key, encode_failed(failure))
+        self.journal.say(
+            "failed", failure_class=failure.failure_class, reason=failure.reason, key=key
+        )
+
+    def flush_if_due(self) -> None:
+        """Flush when the oldest pending input has waited for the period."""
+        if self._pending and self.clock() - self._since >= self.period_s:
+            self.flush()
+
+    def flush(self) -> None:
+        """Put a marker for each contiguous range of what is pending."""
+        for summaries in contiguous(self._pending):
+            first, last = summaries[0].place, summaries[-1].place
+            key = self.places.done_marker(first, last)
+            self._put(key, encode_done(summaries))
+            self.journal.say("done", first=first, last=last, key=key)
+            # What a failing put leaves pending can be tried again.
+            self._pending = [found for found in self._pending if found not in summaries]
+
+    def _put(self, key: str, body: bytes) -> None:
+        try:
+            self.store.put_once(self.bucket, key, body)
+        except AlreadyExists:
+            # Another attempt settled the same inputs; the first marker speaks for them.
+            self.journal.say("marker_was_there", key=key)
+        self.written += 1
+
+
+def contiguous(summaries: Iterable[InputSummary]) -> list[list[InputSummary]]:
+    """Cut summaries into runs of consecutive places."""
+    runs: list[list[InputSummary]] = []
+    for summary in sorted(summaries, key=lambda found: found.place):
+        if runs and runs[-1][-1].place + 1 == summary.place:
+            runs[-1].append(summary)
+        else:
+            runs.append([summary])
+    return runs

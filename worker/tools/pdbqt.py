@@ -1,0 +1,171 @@
+"""PDBQT as text: one file of many ligands cut into ligands, and docked poses read. Pure.
+
+A file holds ligands in MODEL/ENDMDL blocks or one after another; a ligand ends with its TORSDOF
+line (https://autodock-vina.readthedocs.io/en/latest/faq.html). Nothing is kept in memory but the
+ligand at hand, and no ligand above :data:`MAX_LIGAND_BYTES` is.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+MAX_LIGAND_BYTES = 1 << 20
+MAX_ID_CHARACTERS = 200
+
+_NAME = re.compile(rb"REMARK\s+name\b\s*[=:]?\s*(\S.*?)\s*", re.IGNORECASE)
+_SMILES = re.compile(rb"REMARK\s+SMILES\s+(?!IDX\b)(\S+)\s*", re.IGNORECASE)
+_MODEL_TITLE = re.compile(rb"\s*MODEL(?:\s+\d+(?=\s))?\s*(.*?)\s*", re.DOTALL)
+# Lines that belong to no ligand when they stand alone.
+_IDLE = re.compile(rb"(REMARK\b.*|END|TER|CONECT\b.*|USER\b.*|)\s*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Ligand:
+    """One ligand of an input, ``ordinal`` from 0. ``problem`` says why vina need not be asked."""
+
+    ordinal: int
+    id: str
+    text: bytes
+    smiles: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """One model of vina's output; energies in kcal/mol, distances to the best pose in ångström."""
+
+    affinity: float
+    rmsd_lower: float
+    rmsd_upper: float
+    terms: dict[str, float]
+
+
+@dataclass(slots=True)
+class _Block:
+    """The lines of a ligand that is being read."""
+
+    title: bytes = b""
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+    in_model: bool = False
+    has_root: bool = False
+
+    def add(self, line: bytes) -> None:
+        self.size += len(line)
+        if self.size <= MAX_LIGAND_BYTES:
+            self.lines.append(line)
+
+    @property
+    def is_idle(self) -> bool:
+        return all(_IDLE.fullmatch(line) for line in self.lines)
+
+    def split_trailing_remarks(self) -> "_Block":
+        """A new block with the remarks at the end of this one: they speak of what follows."""
+        kept = len(self.lines)
+        while kept and _IDLE.fullmatch(self.lines[kept - 1]):
+            kept -= 1
+        following = _Block(lines=self.lines[kept:])
+        following.size = sum(map(len, following.lines))
+        self.lines = self.lines[:kept]
+        return following
+
+
+def split_ligands(lines: Iterable[bytes], stem: str) -> Iterator[Ligand]:
+    """Cut a file into its ligands.
+
+    A ligand's id is its name remark, else its MODEL's title, else ``stem``, with a number when the
+    file holds more than one.
+    """
+    numbered = itertools.chain(enumerate(_blocks(lines)))
+    first = next(numbered, None)
+    if first is None:
+        return
+    second = next(numbered, None)
+    if second is None:
+        yield _ligand(0, first[1], stem)
+        return
+    for ordinal, block in itertools.chain((first, second), numbered):
+        yield _ligand(ordinal, block, f"{stem}_{ordinal + 1}")
+
+
+def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
+    block = _Block()
+    for line in lines:
+        word = line.split(None, 1)[0] if line.strip() else b""
+        if word == b"MODEL":
+            if not block.is_idle:
+                yield block
+            title = _MODEL_TITLE.fullmatch(line)
+            block = _Block(title=title[1] if title else b"", in_model=True)
+        elif word == b"ENDMDL":
+            if block.in_model or not block.is_idle:
+                yield block
+            block = _Block()
+        elif word == b"ROOT" and block.has_root and not block.in_model:
+            following = block.split_trailing_remarks()
+            yield block
+            block = following
+            block.add(line)
+            block.has_root = True
+        else:
+            block.add(line)
+            block.has_root = block.has_root or word == b"ROOT"
+            if word == b"TORSDOF" and not block.in_model:
+                yield block
+                block = _Block()
+    if block.in_model or not block.is_idle:
+        yield block
+
+
+def _ligand(ordinal: int, block: _Block, fallback: str) -> Ligand:
+    names = [match[1] for line in block.lines if (match := _NAME.fullmatch(line))]
+    smiles = [match[1] for line in block.lines if (match := _SMILES.fullmatch(line))]
+    name = (names[0] if names else block.title).decode(errors="replace")
+    return Ligand(
+        ordinal=ordinal,
+        id=name[:MAX_ID_CHARACTERS] or fallback,
+        text=b"".join(block.lines),
+        smiles=smiles[0].decode(errors="replace") if smiles else None,
+        problem=_problem(block),
+    )
+
+
+def _problem(block: _Block) -> str | None:
+    """What vina refuses for certain, found without starting it."""
+    if block.size > MAX_LIGAND_BYTES:
+        return f"the ligand has {block.size} bytes, more than {MAX_LIGAND_BYTES}"
+    words = {line.split(None, 1)[0] for line in block.lines if line.strip()}
+    missing = [word.decode() for word in (b"ROOT", b"ENDROOT", b"TORSDOF") if word not in words]
+    if missing:
+        return f"no PDBQT of a ligand: no {' and no '.join(missing)} line"
+    return None
+
+
+_RESULT = re.compile(r"REMARK VINA RESULT:\s+(\S+)\s+(\S+)\s+(\S+)")
+_TERM = re.compile(r"REMARK (INTER \+ INTRA|INTER|INTRA|UNBOUND):\s+(\S+)")
+_TERM_NAMES = {
+    "INTER + INTRA": "inter_intra",
+    "INTER": "inter",
+    "INTRA": "intra",
+    "UNBOUND": "unbound",
+}
+
+
+def parse_poses(text: str) -> list[Pose]:
+    """Read the models of a file that vina wrote, best first as they stand.
+
+    Raises:
+        ValueError: it holds no model, or is not whole.
+    """
+    poses: list[Pose] = []
+    if not text.rstrip().endswith("ENDMDL"):
+        raise ValueError("the file does not end in ENDMDL")
+    for block in text.split("\nENDMDL")[:-1]:
+        result = _RESULT.search(block)
+        if result is None:
+            raise ValueError("a model has no VINA RESULT")
+        affinity, lower, upper = (float(number) for number in result.groups())
+        terms = {_TERM_NAMES[match[1]]: float(match[2]) for match in _TERM.finditer(block)}
+        poses.append(Pose(affinity, lower, upper, terms))
+    return poses

@@ -1,0 +1,119 @@
+"""AutoDock Vina: docks the ligands of a .pdbqt file into one receptor.
+
+The program on PATH is used in its batch mode, else the Python binding by a program of ours with
+the same flags and files. Vina cannot stop inside a ligand, so what is finished is a number of
+ligands; docking starts anew from the same seed with each, so that a ligand's poses are the same
+whatever was docked before it.
+"""
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from worker.endings import InputFailed, Misconfigured
+from worker.program import Program, clean_environment, import_environment
+from worker.tools import FetchedInput, Resume
+from worker.tools.vina_session import VinaSession
+
+RECEPTOR = "receptor.pdbqt"
+
+
+@dataclass(frozen=True, slots=True)
+class VinaOptions:
+    """The options of a request, as ``drydock.request.VinaOptions`` validates them there."""
+
+    center: tuple[float, float, float]
+    size: tuple[float, float, float]
+    scoring: str = "vina"
+    exhaustiveness: int = 8
+    seed: int = 1
+    num_modes: int = 9
+    energy_range: float = 3.0
+    max_evals: int = 0
+    ligand_seconds: int | None = None
+    recursive: bool = False
+
+    def flags(self) -> list[str]:
+        """The options as vina's command line has them."""
+        flags = ["--scoring", self.scoring]
+        for axis, center, size in zip("xyz", self.center, self.size, strict=True):
+            flags += [f"--center_{axis}", str(center), f"--size_{axis}", str(size)]
+        for name in ("exhaustiveness", "seed", "num_modes", "energy_range", "max_evals"):
+            flags += [f"--{name}", str(getattr(self, name))]
+        return flags
+
+
+class Vina:
+    """Vina with its options, ready to dock."""
+
+    def __init__(self, program: list[str], options: VinaOptions, vcpus: int) -> None:
+        self._program = program
+        self._options = options
+        self._vcpus = vcpus
+        self._receptor = Path(RECEPTOR)
+        # Our own program renames an output when it is whole; vina writes where it is to lie.
+        self.writes_whole_files = program[0] == sys.executable
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], vcpus: int) -> "Vina":
+        """Vina as a task document describes it.
+
+        Raises:
+            Misconfigured: there is no vina here, or the options are not vina's.
+        """
+        known = {field.name for field in fields(VinaOptions)}
+        if strange := sorted(set(options) - known):
+            raise Misconfigured(f"vina has no option {', '.join(strange)}")
+        try:
+            read = VinaOptions(**options)
+            read.flags()
+        except (TypeError, ValueError) as error:
+            raise Misconfigured(f"vina's options are not whole: {error}") from error
+        return cls(find_program(), read, vcpus)
+
+    def prepare(self, assets: Mapping[str, Path]) -> None:
+        """Find the receptor among the assets, or in the dockfiles."""
+        receptor = assets.get("receptor")
+        if receptor is None and "dockfiles" in assets:
+            receptor = assets["dockfiles"] / RECEPTOR
+        if receptor is None or not receptor.is_file():
+            raise Misconfigured(f"vina needs assets.receptor, or {RECEPTOR} in dockfiles")
+        self._receptor = receptor
+
+    def open(self, fetched: FetchedInput, folder: Path, resume: Resume) -> VinaSession:
+        """Begin to dock an input's ligands after those that are finished."""
+        if fetched.path.stat().st_size == 0:
+            raise InputFailed("bad_input", "the file is empty")
+        return VinaSession(self, fetched, folder, resume, self._options.ligand_seconds)
+
+    def start(self, ligands: list[str], outputs: str, folder: Path) -> Program:
+        """Start the program over ligand files; names are relative to ``folder``."""
+        # The binding wants that ending, whatever the asset is called.
+        receptor = folder / RECEPTOR
+        if not receptor.exists():
+            receptor.symlink_to(self._receptor)
+        command = [*self._program, "--receptor", RECEPTOR, "--dir", outputs]
+        command += ["--cpu", str(self._vcpus), *self._options.flags(), "--batch", *ligands]
+        environment = clean_environment(folder)
+        if self.writes_whole_files:
+            environment |= import_environment()
+        return Program(command, folder, environment)
+
+
+def find_program() -> list[str]:
+    """The command that docks: vina on PATH, else our batch program over its Python binding.
+
+    Raises:
+        Misconfigured: neither is there.
+    """
+    if path := shutil.which("vina"):
+        return [path]
+    if importlib.util.find_spec("vina") is not None:
+        return [sys.executable, "-m", "worker.tools.vina_batch"]
+    raise Misconfigured(
+        "vina is missing: put a vina program on PATH or install the Python package vina"
+    )

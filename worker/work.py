@@ -1,0 +1,189 @@
+"""Learning what this child is to do, in few requests whatever the size of the shard.
+
+A child of a run reads its task document, its offsets and its records, and LISTs the markers and
+parts from its first place on: five requests and at most 8 KiB of records. What lies beyond a LIST's
+first page is looked up when its turn comes.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from drydock.errors import Malformed, NotFound
+from drydock.keys import parse_part_record_name
+from drydock.markers import MarkerName, parse_marker_name
+from drydock.run_document import parse_run_document
+from drydock.store import Listed, Store
+from drydock.task_document import PinnedAsset, TaskDocument, parse_task_document
+from drydock.tasks import Record, offsets_range, parse_offsets, parse_records
+from drydock.uris import S3Uri
+from worker.endings import Misconfigured
+from worker.places import Places
+
+# A page of a LIST; the markers and parts of 1,000 inputs that follow each other.
+_PAGE_KEYS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a child is to do. ``run_document`` is read for a stop of the run; None by hand."""
+
+    records: tuple[Record, ...]
+    places: Places
+    output_bucket: str
+    tool: str
+    options: dict[str, Any]
+    assets: dict[str, PinnedAsset]
+    vcpus: int
+    attempt_seconds: int | None
+    checkpoint_seconds: int
+    kms_key_id: str | None = None
+    run_document: S3Uri | None = None
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person started the worker, and no run knows of it."""
+        return self.run_document is None
+
+
+def learn(store: Store, task: S3Uri, child: int) -> Work:
+    """Read the task document and the child's records.
+
+    Raises:
+        Misconfigured: the document or its task list is gone or is none.
+    """
+    try:
+        document = parse_task_document(store.get(task.bucket, task.key).body)
+        records = _records(store, document, child)
+    except NotFound as error:
+        raise Misconfigured(f"the round's task document or list is gone: {error}") from error
+    except Malformed as error:
+        raise Misconfigured(f"the round's task document or list cannot be read: {error}") from error
+    assets = dict(document.assets)
+    if document.dockfiles is not None:
+        assets["dockfiles"] = document.dockfiles
+    return Work(
+        records=records,
+        places=Places(
+            document.run_id, document.output_prefix, document.shard, document.epoch, document.round
+        ),
+        output_bucket=document.output_bucket,
+        tool=document.tool,
+        options=document.options,
+        assets=assets,
+        vcpus=document.vcpus,
+        attempt_seconds=document.attempt_seconds,
+        checkpoint_seconds=document.checkpoint_seconds,
+        kms_key_id=document.kms_key_id,
+        run_document=S3Uri(document.tasks_bucket, document.run_document_key),
+    )
+
+
+def _records(store: Store, document: TaskDocument, child: int) -> tuple[Record, ...]:
+    first = child * document.inputs_per_job
+    count = min(document.inputs_per_job, document.size - first)
+    if count <= 0:
+        raise Misconfigured(
+            f"child {child} has nothing to do: the round has {document.size} inputs in packs of "
+            f"{document.inputs_per_job}"
+        )
+    bucket, key = document.tasks_bucket, document.tasks_key
+    start, end = offsets_range(first, count)
+    offsets = parse_offsets(store.get(bucket, key, first_byte=start, last_byte=end).body)
+    lines = store.get(bucket, key, first_byte=offsets[0], last_byte=offsets[-1] - 1).body
+    return tuple(parse_records(lines))
+
+
+def run_is_stopped(store: Store, work: Work) -> str | None:
+    """Why the run was stopped in this epoch, or None. A document that is gone stops nothing."""
+    if work.run_document is None:
+        return None
+    try:
+        found = store.get(work.run_document.bucket, work.run_document.key)
+        document = parse_run_document(found.body)
+    except (NotFound, Malformed):
+        return None
+    stop = document.active_stop
+    if stop is None or document.epoch != work.places.epoch:
+        return None
+    return f"the run was stopped ({stop.reason}): {stop.text}"
+
+
+@dataclass(slots=True)
+class Listing:
+    """The names below a folder from one place on, page by page as they are asked for.
+
+    Names begin with a place of five digits, so their order is that of the places.
+    """
+
+    store: Store
+    bucket: str
+    folder: str
+    _names: list[Listed] = field(default_factory=list)
+    _from: int = -1
+    _to: int = -1
+
+    def at(self, place: int) -> list[Listed]:
+        """What is known of the folder around a place; a new LIST when that lies beyond it."""
+        if not self._from <= place <= self._to:
+            after = f"{self.folder}{place:05d}"
+            pages = self.store.list_pages(
+                self.bucket, self.folder, start_after=after, page_size=_PAGE_KEYS
+            )
+            self._names = next(iter(pages), [])
+            self._from = place
+            self._to = self._last_whole_place(place)
+        return self._names
+
+    def _last_whole_place(self, place: int) -> int:
+        if len(self._names) < _PAGE_KEYS:
+            return 99_999
+        last = self._names[-1].key.removeprefix(self.folder)[:5]
+        # The page may end in the middle of the last place's names.
+        return max(place, int(last) - 1) if last.isdigit() else place
+
+
+@dataclass(slots=True)
+class Known:
+    """What S3 already holds of this child's inputs."""
+
+    work: Work
+    markers: Listing
+    parts: Listing
+
+    def settled_as(self, place: int) -> str | None:
+        """How an input is settled already: ``done``, ``failed`` or ``skipped``.
+
+        A failed marker of an earlier epoch is none: the round would not hold its input.
+        """
+        kinds = [
+            name.kind
+            for listed in self.markers.at(place)
+            if listed.size > 0 and (name := self._marker(listed)) and _speaks(name, place)
+            if name.kind != "failed" or (name.epoch or 0) >= self.work.places.epoch
+        ]
+        return next((kind for kind in ("done", "failed", "skipped") if kind in kinds), None)
+
+    def part_keys(self, place: int) -> list[tuple[int, str]]:
+        """Number and key of an input's part records, ascending."""
+        found = []
+        for listed in self.parts.at(place):
+            name = parse_part_record_name(listed.key.removeprefix(self.parts.folder))
+            if name is not None and name[0] == place:
+                found.append((name[1], listed.key))
+        return sorted(found)
+
+    def _marker(self, listed: Listed) -> MarkerName | None:
+        return parse_marker_name(listed.key.removeprefix(self.markers.folder))
+
+
+def _speaks(name: MarkerName, place: int) -> bool:
+    return name.first <= place <= name.last
+
+
+def look_up(store: Store, work: Work) -> Known:
+    """What S3 holds of the child's inputs, asked for when needed."""
+
+    def listing(folder: str) -> Listing:
+        return Listing(store, work.output_bucket, folder)
+
+    return Known(work, listing(work.places.markers_folder()), listing(work.places.parts_folder()))
