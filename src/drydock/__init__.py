@@ -1,3 +1,3 @@
-"""drydock runs one program over any number of S3 inputs on AWS Batch Spot, each settled exactly once."""
+"""drydock: one program over any number of S3 inputs on Batch Spot, each settled exactly once."""
 
 __version__ = "0.1.0"

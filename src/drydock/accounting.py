@@ -34,6 +34,7 @@ class Accounts:
             )
 
     def as_json(self) -> dict[str, Any]:
+        """The accounts as plain data."""
         return asdict(self)
 
 

@@ -199,10 +199,10 @@ def _record(
         current = found.value.current
         if current is not None and current.unique == unique and current.job_id == job_id:
             return
-        if current is not None and current.unique == unique and current.job_id is None:
-            if current.state == "claimed":
-                _record(services, documents, run, found, job_id)
-                return
+        is_own = current is not None and current.unique == unique
+        if is_own and current is not None and current.state == "claimed":
+            _record(services, documents, run, found, job_id)
+            return
         services.jobs.terminate(job_id, decisions.SUPERSEDED)
         raise
 

@@ -5,7 +5,7 @@ Every check adds its problems to one list, so that a user reads them all at once
 
 from dataclasses import dataclass, field
 
-from drydock.errors import DrydockError, NotFound
+from drydock.errors import DrydockError, NotFound, RequestRejected
 from drydock.images import is_allowed
 from drydock.planning import is_input_key
 from drydock.request import Request
@@ -29,6 +29,15 @@ class Checked:
     assets: dict[str, PinnedAsset] = field(default_factory=dict)
     dockfiles: PinnedAsset | None = None
     is_list: bool = False
+
+    def refuse_problems(self) -> None:
+        """Refuse the request if anything is wrong with it.
+
+        Raises:
+            RequestRejected: with every problem.
+        """
+        if self.problems:
+            raise RequestRejected(self.problems)
 
 
 def check_request(services: Services, request: Request) -> Checked:
@@ -124,7 +133,7 @@ def _pin(services: Services, checked: Checked, where: str, uri: S3Uri) -> Pinned
             objects.append(PinnedObject(where_it_is, found.etag, found.size))
         if len(objects) > _MAX_ASSET_OBJECTS:
             checked.problems.append(
-                f"{where}: {str(uri)!r} was given: more than {_MAX_ASSET_OBJECTS} objects lie below it"
+                f"{where}: {str(uri)!r} was given: it holds more than {_MAX_ASSET_OBJECTS} objects"
             )
             return None
     if not objects:

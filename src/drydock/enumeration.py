@@ -38,7 +38,7 @@ _CHUNK_BYTES = 1 << 20
 
 def enumerate_inputs(
     services: Services,
-    event: Any,
+    event: object,
     execution: str,
     cursor: dict[str, Any] | None,
     remaining_s: Callable[[], float],
@@ -51,7 +51,7 @@ def enumerate_inputs(
     documents = Documents(services.store, services.settings.control_bucket)
     if cursor is not None:
         run = documents.run(str(cursor["run_id"])).value
-        return _answer(services, run, write_manifest(services, run, remaining_s))
+        return _answer(services, run, finished=write_manifest(services, run, remaining_s))
     upload = upload_of(event)
     holder = None if upload is None else claim_upload(services, upload, execution)
     if holder is not None:
@@ -59,8 +59,7 @@ def enumerate_inputs(
     try:
         request = read_request(services, event, upload)
         checked = check_request(services, request)
-        if checked.problems:
-            raise RequestRejected(checked.problems)
+        checked.refuse_problems()
         run = open_run(services, request, checked, execution)
         finished = write_manifest(services, run, remaining_s)
     except RequestRejected as rejected:
@@ -68,7 +67,7 @@ def enumerate_inputs(
         raise
     if checked.warnings:
         services.messages.notify(f"drydock warns: {request.name}", "\n".join(checked.warnings))
-    return _answer(services, run, finished)
+    return _answer(services, run, finished=finished)
 
 
 def _empty_answer() -> dict[str, Any]:
@@ -76,7 +75,7 @@ def _empty_answer() -> dict[str, Any]:
     return dict.fromkeys((*keys, "reconcile_seconds", "cursor", "duplicate_of"))
 
 
-def _answer(services: Services, run: RunDocument, finished: bool) -> dict[str, Any]:
+def _answer(services: Services, run: RunDocument, *, finished: bool) -> dict[str, Any]:
     return _empty_answer() | {
         "status": "ready" if finished else "more",
         "run_id": run.run_id,

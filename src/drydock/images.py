@@ -15,7 +15,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def image_problems(reference: str) -> list[str]:
-    """What is missing from or wrong in a reference, one sentence each; empty when it can be used."""
+    """What is missing from or wrong in a reference, a sentence each; empty when it is good."""
     rest, has_digest, digest = reference.partition("@")
     if has_digest and not _DIGEST.fullmatch(digest):
         return [f"{reference!r} has a malformed digest: it must be sha256: and 64 hex digits"]
@@ -41,10 +41,8 @@ def _host_problems(reference: str, host: str) -> list[str]:
         return []
     match = _ECR_HOST.fullmatch(host)
     if match is None:
-        return [
-            f"{reference!r} has a malformed ECR host {host!r}: it must be "
-            "ACCOUNT.dkr.ecr.REGION.amazonaws.com"
-        ]
+        form = "ACCOUNT.dkr.ecr.REGION.amazonaws.com"
+        return [f"{reference!r} has a malformed ECR host {host!r}: it must be {form}"]
     return [
         f"{reference!r} lacks the {part} (ACCOUNT.dkr.ecr.REGION.amazonaws.com)"
         for part in ("account", "region")

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from drydock.errors import AlreadyExists, NotFound, RequestRejected
 from drydock.keys import INTAKE_REJECTED_SUFFIX, start_claim
@@ -24,7 +23,7 @@ class Upload:
         return f"s3://{self.bucket}/{self.key}"
 
 
-def upload_of(event: Any) -> Upload | None:
+def upload_of(event: object) -> Upload | None:
     """The upload that an S3 event tells of; None when the input is no S3 event.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
@@ -51,7 +50,7 @@ def claim_upload(services: Services, upload: Upload, execution: str) -> str | No
     return None
 
 
-def read_request(services: Services, event: Any, upload: Upload | None) -> Request:
+def read_request(services: Services, event: object, upload: Upload | None) -> Request:
     """The request that an event carries or points to.
 
     Raises:
@@ -86,9 +85,7 @@ def _default_request(services: Services, upload: Upload) -> Request:
     text = services.settings.default_request
     if not text:
         raise RequestRejected(
-            [
-                f"{upload}: a list needs the stack's default request; its parameter DefaultRequest is empty"
-            ]
+            [f"{upload}: a list needs the stack's parameter DefaultRequest, which is empty"]
         )
     try:
         document = json.loads(text)
@@ -101,7 +98,7 @@ def _default_request(services: Services, upload: Upload) -> Request:
 
 
 def reject(services: Services, upload: Upload | None, problems: list[str]) -> None:
-    """Tell an uploader, who has no console, why nothing started: beside the upload and by notice."""
+    """Tell an uploader, who has no console, why nothing started: in S3 and by notice."""
     subject = "drydock refused a request"
     if upload is not None:
         subject = f"drydock refused {upload.key}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,8 @@ from drydock.decision import JobView
 from drydock.errors import RunMisconfigured
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_batch import BatchClient
 
 ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
@@ -123,7 +124,7 @@ class Jobs:
         return found[0]["jobId"] if found else None
 
     def active(self, queue_arn: str, name_prefix: str) -> Iterator[ActiveJob]:
-        """Jobs of a queue that have not ended and whose names begin so (array parents, no children)."""
+        """Jobs of a queue that go on and whose names begin so (array parents, no children)."""
         pages = self._client.get_paginator("list_jobs").paginate(
             jobQueue=queue_arn, filters=[{"name": "JOB_NAME", "values": [f"{name_prefix}*"]}]
         )
@@ -158,14 +159,15 @@ class Jobs:
         if known["jobDefinitions"]:
             return known["jobDefinitions"][0]["jobDefinitionArn"]
         own = self._describe_definition(based_on_arn)
-        answer = self._client.register_job_definition(
-            jobDefinitionName=name,
-            type="container",
-            containerProperties={**own["containerProperties"], "image": image},
-            retryStrategy=own["retryStrategy"],
-            platformCapabilities=own.get("platformCapabilities", ["EC2"]),
-            propagateTags=own.get("propagateTags", True),
-        )
+        definition: dict[str, Any] = {
+            "jobDefinitionName": name,
+            "type": "container",
+            "containerProperties": {**own["containerProperties"], "image": image},
+            "retryStrategy": own["retryStrategy"],
+            "platformCapabilities": own.get("platformCapabilities", ["EC2"]),
+            "propagateTags": own.get("propagateTags", True),
+        }
+        answer = self._client.register_job_definition(**definition)
         return answer["jobDefinitionArn"]
 
     def _describe_definition(self, arn: str) -> dict[str, Any]:

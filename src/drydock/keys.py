@@ -43,40 +43,50 @@ class ControlKeys:
 
     @property
     def root(self) -> str:
+        """Everything of the run's control."""
         return f"runs/{self.run_id}/"
 
     def run_document(self) -> str:
+        """Who owns the run, in which epoch, and its stop."""
         return f"{self.root}run.json"
 
     def assets(self) -> str:
+        """Key and ETag of everything that the run rests on."""
         return f"{self.root}assets.json"
 
     def shard_document(self, shard: int) -> str:
+        """The shard's rounds and how it ended."""
         return f"{self.root}shards/{shard:06d}.json"
 
     def round_tasks(self, shard: int, round_number: int, unique: str) -> str:
+        """A round's task list."""
         return f"{self.root}rounds/{shard:06d}/{round_number}-{unique}.tasks"
 
     def round_document(self, shard: int, round_number: int, unique: str) -> str:
+        """What a round's children share."""
         return f"{self.root}rounds/{shard:06d}/{round_number}-{unique}.json"
 
     def frozen(self, shard: int, unique: str) -> str:
+        """A frozen outcome."""
         return f"{self.root}frozen/{shard:06d}-{unique}"
 
     def map_results(self) -> str:
+        """Where the Map's ResultWriter writes; nobody reads it."""
         return f"{self.root}outcomes"
 
     def tokens_folder(self, shard: int) -> str:
+        """The waiting task tokens of a shard."""
         return f"tokens/{self.run_id}/{shard:06d}/"
 
     def token(self, shard: int, task_token: str) -> str:
+        """One waiting task token."""
         digest = hashlib.sha256(task_token.encode()).hexdigest()
         return f"{self.tokens_folder(shard)}{digest}"
 
 
 def start_claim(bucket: str, key: str, sequencer: str) -> str:
     """The claim of one upload: the same event delivered twice names the same claim."""
-    digest = hashlib.sha256("\n".join((bucket, key, sequencer)).encode()).hexdigest()
+    digest = hashlib.sha256(f"{bucket}\n{key}\n{sequencer}".encode()).hexdigest()
     return f"starts/{digest}"
 
 
@@ -92,12 +102,15 @@ class RunKeys:
         return f"{self.prefix}run.json"
 
     def manifest_folder(self) -> str:
+        """Everything of the manifest."""
         return f"{self.prefix}manifest/"
 
     def manifest_tasks(self, shard: int) -> str:
+        """A shard: its task list, put once."""
         return f"{self.manifest_folder()}{shard:06d}.tasks"
 
     def manifest_list(self, shard: int) -> str:
+        """The same shard as a DOCK 3.8 list."""
         return f"{self.manifest_folder()}{shard:06d}.txt"
 
     def shards(self) -> str:
@@ -105,27 +118,35 @@ class RunKeys:
         return f"{self.manifest_folder()}shards.json"
 
     def shard_folder(self, shard: int) -> str:
+        """What tools wrote for a shard's inputs."""
         return f"{self.prefix}shards/{shard:06d}/"
 
     def input_folder(self, shard: int, place: int) -> str:
+        """What a tool wrote for one input, part by part."""
         return f"{self.shard_folder(shard)}{place}/"
 
     def markers_folder(self, shard: int) -> str:
+        """A shard's markers."""
         return f"{self.prefix}markers/{self.run_id}/{shard:06d}/"
 
     def done_marker(self, shard: int, first: int, last: int) -> str:
+        """A contiguous range of places that one attempt did itself."""
         return f"{self.markers_folder(shard)}{first:05d}-{last:05d}.done"
 
     def failed_marker(self, shard: int, place: int, epoch: int, failure_class: str) -> str:
+        """An input that is settled as failed."""
         return f"{self.markers_folder(shard)}{place:05d}.{epoch}.{failure_class}.failed"
 
     def skipped_marker(self, shard: int, place: int) -> str:
+        """An input that repeats another."""
         return f"{self.markers_folder(shard)}{place:05d}.skipped"
 
     def parts_folder(self, shard: int) -> str:
+        """A shard's part records."""
         return f"{self.prefix}parts/{self.run_id}/{shard:06d}/"
 
     def part_record(self, shard: int, place: int, part: int) -> str:
+        """What an unfinished part left."""
         return f"{self.parts_folder(shard)}{place:05d}.{part}.json"
 
     def misconfigured(self, shard: int, round_number: int) -> str:
@@ -133,6 +154,7 @@ class RunKeys:
         return f"{self.parts_folder(shard)}misconfigured.{round_number}.txt"
 
     def results_folder(self) -> str:
+        """What a scientist opens."""
         return f"{self.prefix}results/"
 
     def shard_results_folder(self, shard: int) -> str:
@@ -140,6 +162,7 @@ class RunKeys:
         return f"{self.results_folder()}shards/{shard:06d}/"
 
     def result(self, name: str) -> str:
+        """One file of the results."""
         return f"{self.results_folder()}{name}"
 
 

@@ -92,8 +92,7 @@ def _best(services: Services, run: RunDocument, turns: dict[int, int]) -> list[R
 def _lines(services: Services, run: RunDocument, key: str) -> Iterator[str]:
     stream = services.store.get_stream(run.output_bucket, key)
     with stream.body:
-        for line in stream.body.read().decode().splitlines(keepends=True):
-            yield line
+        yield from stream.body.read().decode().splitlines(keepends=True)
 
 
 def _write_poses(services: Services, run: RunDocument, best: list[Ranked]) -> None:

@@ -167,7 +167,7 @@ def _next_epoch(
     if services.executions.is_running(run.owner):
         raise RequestRejected(
             [
-                f"output: {request.output!r} was given: its run {run.run_id} is RUNNING as {run.owner}"
+                f"output: {request.output!r} was given: run {run.run_id} is RUNNING as {run.owner}"
             ]
         )
     epoch = Epoch(

@@ -31,6 +31,7 @@ class PlannedShard:
 
     @property
     def inputs(self) -> int:
+        """How many inputs the shard has."""
         return len(self.lines)
 
     def list_text(self) -> bytes:
@@ -40,7 +41,7 @@ class PlannedShard:
 
 @dataclass(frozen=True, slots=True)
 class ListSurvey:
-    """What the first reading of a list found. ``suspects`` are hashes of lines met before, maybe."""
+    """What a list's first reading found. ``suspects``: hashes of lines that may be repeated."""
 
     inputs: int
     suspects: frozenset[int]
@@ -158,7 +159,7 @@ class ListedInput:
 
 
 def is_input_key(key: str, prefix: str, *, recursive: bool) -> bool:
-    """Whether a listed key is an input of a prefix: no folder placeholder, direct unless recursive."""
+    """Whether a listed key is an input: no folder placeholder; a direct child unless recursive."""
     below = key[len(prefix) :]
     return bool(below) and not key.endswith("/") and (recursive or "/" not in below)
 

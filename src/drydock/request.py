@@ -70,7 +70,7 @@ class Request(_Model):
     environment: dict[str, str] = Field(default_factory=dict)
     secrets: dict[str, str] = Field(default_factory=dict, max_length=0)
     image: str | None = Field(None, description="Null: the stack's own worker image.")
-    resources: Resources = Field(default_factory=lambda: Resources())
+    resources: Resources = Resources.model_construct()
     inputs_per_job: int = Field(1, ge=1, le=1000, description="Consecutive inputs a child.")
     records_per_input: None = Field(None, description="Slicing does not exist yet.")
     attempt_seconds: int = Field(14_400, ge=60, le=14 * 86_400)
@@ -120,7 +120,7 @@ class Request(_Model):
 
     @model_validator(mode="after")
     def _fits(self) -> "Request":
-        if self.tool == "vina" and "receptor" not in self.assets and self.dockfiles is None:
+        if "receptor" not in self.assets and self.dockfiles is None:
             raise ValueError(
                 "vina needs a receptor: assets.receptor (a .pdbqt) or dockfiles with receptor.pdbqt"
             )

@@ -56,6 +56,7 @@ class RunDocument:
 
     @property
     def epoch(self) -> int:
+        """Number of the current epoch."""
         return self.current.epoch
 
     @property
@@ -69,6 +70,7 @@ class RunDocument:
         return self.stop if self.stop is not None and self.stop.epoch == self.epoch else None
 
     def to_json(self) -> bytes:
+        """The object's bytes."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from drydock.executions import Executions
 from drydock.jobs import Jobs
 from drydock.messages import Messages
 from drydock.settings import Settings, read_settings
 from drydock.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class ShardDocument:
         return self.rounds[-1] if self.rounds else None
 
     def to_json(self) -> bytes:
+        """The object's bytes."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
 

@@ -43,9 +43,7 @@ def stop_by_user(services: Services, event: dict[str, Any]) -> Ended:
     reason = event.get("reason", "user")
     if "run_id" not in event or reason not in get_args(StopReason):
         raise RequestRejected(
-            [
-                f"stop: {json.dumps(event)[:200]} was given: run_id and a reason of {get_args(StopReason)}"
-            ]
+            [f"stop: {json.dumps(event)[:200]} was given: run_id and reason {get_args(StopReason)}"]
         )
     run_id, now = str(event["run_id"]), bool(event.get("now", False))
     documents = Documents(services.store, services.settings.control_bucket)

@@ -55,6 +55,7 @@ class TaskDocument:
     kms_key_id: str | None
 
     def to_json(self) -> bytes:
+        """The object's bytes."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
 

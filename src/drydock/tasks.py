@@ -36,6 +36,7 @@ class Record:
     duplicate_of: int | None = None
 
     def line(self) -> bytes:
+        """The record's line in a task list."""
         fields: list[object] = [
             self.place,
             self.index,
@@ -101,14 +102,8 @@ def _parse_line(line: bytes) -> Record:
         record = Record(*fields)
     except (ValueError, TypeError) as error:
         raise Malformed(f"{line[:80]!r} is no record of a task list") from error
-    numbers = (record.size, record.first_byte, record.last_byte, record.duplicate_of)
-    if not (
-        isinstance(record.place, int)
-        and isinstance(record.index, int)
-        and isinstance(record.uri, str)
-        and isinstance(record.etag, str | None)
-        and all(isinstance(number, int | None) for number in numbers)
-    ):
+    types = (int, int, str, str | None, int | None, int | None, int | None, int | None)
+    if not all(isinstance(field, kind) for field, kind in zip(fields, types, strict=False)):
         raise Malformed(f"{line[:80]!r} is no record of a task list")
     return record
 
