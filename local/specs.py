@@ -4,8 +4,6 @@ The template reader turns resources into these; `local.embedded.EmbeddedAws` has
 `register_...`/`create_...` method for each of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,0 +1,341 @@
+"""The embedded AWS: one process, one address, one directory.
+
+moto answers for S3, SQS, SNS, logs, secrets and runs the state machines; Lambda, Batch, the event
+bus and the data's place on disk are ours. `local.deploy` fills it from a template.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+from local import moto_backends
+from local.batch import Batch
+from local.bus import Bus, TargetGoneError
+from local.definition_check import check_definition
+from local.events_api import EventsApi
+from local.executions import StatesFront
+from local.gateway import Gateway
+from local.lambda_api import LambdaApi
+from local.lambdas import FunctionUnknownError, Lambdas
+from local.names import ACCOUNT, DEFAULT_REGION, state_machine_arn
+from local.principals import credentials
+from local.queues import QueuePoller
+from local.s3_front import S3Front
+from local.s3_mirror import S3Mirror
+from local.specs import (
+    BucketSpec,
+    EventSourceMappingSpec,
+    FunctionSpec,
+    QueueSpec,
+    RuleSpec,
+    StateMachineSpec,
+    TargetSpec,
+)
+
+_one_at_a_time = threading.Lock()
+
+
+class DirectoryInUseError(RuntimeError):
+    """Another embedded AWS holds the directory; the text names its process."""
+
+
+class DefinitionRefusedError(ValueError):
+    """A state machine that AWS would not create; the text holds every problem."""
+
+
+class EmbeddedAws:
+    """An AWS of one account and Region that keeps its S3 in `directory`.
+
+    moto's services are global to a process, so there is one at a time in it.
+    """
+
+    account = ACCOUNT
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        vcpus: int = 2,
+        machines: int = 2,
+        stack_image: str | Callable[[], str] = "",
+    ) -> None:
+        """Start it. Raises DirectoryInUseError, and OSError when the port is taken."""
+        self.directory = directory.resolve()
+        self.region = os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+        self._clients: dict[str, Any] = {}
+        self._clients_lock = threading.Lock()
+        self._closing = contextlib.ExitStack()
+        try:
+            self._start(port, vcpus=vcpus, machines=machines, stack_image=stack_image)
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def endpoint_url(self) -> str:
+        """The address of every service."""
+        return self.gateway.endpoint_url
+
+    def close(self) -> None:
+        """End everything: afterwards no process of it is left and the directory is free."""
+        self._closing.close()
+
+    def client(self, service: Any, role: str = "somebody") -> Any:
+        """A boto3 client of the service, as the principal named `role`."""
+        keys = credentials(role)
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+            config=Config(max_pool_connections=32, retries={"total_max_attempts": 2}),
+        )
+
+    def create_bucket(self, bucket: BucketSpec) -> None:
+        """Create the bucket, or only set it up when its data are already there."""
+        s3, configuration = self.client("s3"), {}
+        if self.region != DEFAULT_REGION:
+            configuration = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+        if bucket.name not in (each["Name"] for each in s3.list_buckets()["Buckets"]):
+            s3.create_bucket(Bucket=bucket.name, **configuration)
+        events: dict[str, Any] = {"EventBridgeConfiguration": {}} if bucket.event_bridge else {}
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket.name, NotificationConfiguration=events
+        )
+
+    def create_queue(self, queue: QueueSpec) -> str:
+        """Create the queue; its URL."""
+        sqs = self.client("sqs")
+        url: str = sqs.create_queue(QueueName=queue.name, Attributes=dict(queue.attributes))[
+            "QueueUrl"
+        ]
+        return url
+
+    def queue_url(self, name_or_arn: str) -> str:
+        """The URL of a queue, which follows from its name."""
+        return f"{self.endpoint_url}/{ACCOUNT}/{name_or_arn.rpartition(':')[2]}"
+
+    def create_topic(self, name: str) -> str:
+        """Create the SNS topic; its ARN."""
+        arn: str = self.client("sns").create_topic(Name=name)["TopicArn"]
+        return arn
+
+    def create_log_group(self, name: str) -> None:
+        """Create the CloudWatch log group."""
+        self.client("logs").create_log_group(logGroupName=name)
+
+    def create_state_machine(self, machine: StateMachineSpec) -> str:
+        """Create the state machine; its ARN. Raises DefinitionRefusedError."""
+        problems = check_definition(machine.definition)
+        if problems:
+            raise DefinitionRefusedError("\n".join(problems))
+        self.client("stepfunctions").create_state_machine(
+            name=machine.name, definition=json.dumps(machine.definition), roleArn=machine.role_arn
+        )
+        return state_machine_arn(self.region, machine.name)
+
+    def register_function(self, function: FunctionSpec) -> None:
+        """Make a Lambda function callable."""
+        self.lambdas.register(function)
+
+    def register_rule(self, rule: RuleSpec) -> None:
+        """Add a rule to the bus. Raises ScheduleInvalidError."""
+        self.bus.register(rule)
+
+    def map_queue(self, mapping: EventSourceMappingSpec) -> None:
+        """Call a function with a queue's messages.
+
+        Raises MappingRefusedError, FunctionUnknownError.
+        """
+        poller = QueuePoller(mapping, self.lambdas)
+        self._pollers.callback(poller.close)
+
+    def _start(
+        self, port: int, *, vcpus: int, machines: int, stack_image: str | Callable[[], str]
+    ) -> None:
+        """Every part pushes its own end; they end in the opposite order."""
+        closing = self._closing
+        closing.enter_context(_lock_of(self.directory))
+        if not _one_at_a_time.acquire(blocking=False):
+            raise DirectoryInUseError("this process runs an embedded AWS already")
+        closing.callback(_one_at_a_time.release)
+
+        self.lambdas = Lambdas(
+            self.directory,
+            endpoint_url=lambda: self.endpoint_url,
+            region=self.region,
+            dead_letter=self._send_dead_letter,
+        )
+        closing.callback(self.lambdas.close)
+
+        # Imported here, so that the processes get warm meanwhile.
+        from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
+            DomainDispatcherApplication,
+            MotoRequestHandler,
+            create_backend_app,
+        )
+
+        moto = DomainDispatcherApplication(create_backend_app)
+        moto_backends.forget_everything()
+        moto_backends.run_state_machines()
+        self.gateway = Gateway(moto, MotoRequestHandler)
+        self.gateway.listen(port)
+        closing.callback(self.gateway.close)
+        closing.enter_context(_environment(self.gateway.port, self.directory))
+
+        self.bus = Bus(
+            region=self.region, deliver=self._deliver, dead_letter=self._send_dead_letter
+        )
+        closing.callback(self.bus.close)
+        self.batch = Batch(
+            directory=self.directory,
+            emit=self.bus.put,
+            endpoint_url=lambda: self.endpoint_url,
+            region=self.region,
+            account=ACCOUNT,
+            stack_image=stack_image,
+            vcpus=vcpus,
+            machines=machines,
+        )
+        closing.callback(self.batch.close)
+        mirror = S3Mirror(self.directory)
+        self._restore(mirror)
+        states = StatesFront(moto, emit=self.bus.put, region=self.region)
+        self.gateway.services |= {
+            "s3": S3Front(moto, mirror, emit=self.bus.put, region=self.region),
+            "states": states,
+            "lambda": LambdaApi(self.lambdas),
+            "events": EventsApi(self.bus.put, region=self.region),
+            "batch": self.batch,
+        }
+        self.gateway.metadata = self.batch.imds
+        self.gateway.serve()
+        closing.callback(states.close)
+        self._pollers = closing.enter_context(contextlib.ExitStack())
+
+    def _restore(self, mirror: S3Mirror) -> None:
+        """Bring back every bucket and object that the directory holds."""
+        for bucket in mirror.buckets():
+            moto_backends.restore_s3_bucket(bucket, self.region)
+            for stored in mirror.objects(bucket):
+                moto_backends.restore_s3_object(bucket, stored)
+
+    def _deliver(self, target: TargetSpec, text: str) -> None:
+        """Hand an event to a rule's target, as EventBridge does."""
+        service, name = target.arn.split(":")[2], target.arn.split(":")[-1]
+        if service == "lambda":
+            try:
+                self.lambdas.invoke_later(target.arn, text.encode())
+            except FunctionUnknownError as error:
+                raise TargetGoneError(str(error)) from error
+        elif service == "sqs":
+            self._send(target.arn, text, {})
+        elif service == "states":
+            self._start_execution(target.arn, text)
+        else:
+            raise TargetGoneError(f"{name}: a target in {service} is not delivered to here")
+
+    def _start_execution(self, arn: str, text: str) -> None:
+        states = self._client("stepfunctions")
+        try:
+            states.start_execution(stateMachineArn=arn, input=text)
+        except states.exceptions.StateMachineDoesNotExist as error:
+            raise TargetGoneError(str(error)) from error
+
+    def _send_dead_letter(self, arn: str, body: bytes, attributes: Mapping[str, str]) -> None:
+        self._send(arn, body.decode(), attributes)
+
+    def _send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
+        sqs = self._client("sqs")
+        texts = {
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+        }
+        try:
+            sqs.send_message(
+                QueueUrl=self.queue_url(arn), MessageBody=body, MessageAttributes=texts
+            )
+        except sqs.exceptions.QueueDoesNotExist as error:
+            raise TargetGoneError(f"{arn} does not exist") from error
+
+    def _client(self, service: str) -> Any:
+        """A client that is kept: EventBridge itself calls with it."""
+        with self._clients_lock:
+            if service not in self._clients:
+                self._clients[service] = self.client(service, role="events")
+            return self._clients[service]
+
+
+@contextlib.contextmanager
+def _lock_of(directory: Path) -> Iterator[None]:
+    """Hold the directory for this process. Raises DirectoryInUseError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise DirectoryInUseError(
+                f"{directory} is in use by the embedded AWS of process {lock.read().strip()}"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+        lock.truncate(0)
+
+
+@contextlib.contextmanager
+def _environment(port: int, directory: Path) -> Iterator[None]:
+    """The variables that this process itself lives with, put back at the end.
+
+    moto's interpreter calls the other services at localhost:MOTO_PORT with clients of its own:
+    nobody's profile, proxy or endpoint may get into them.
+    """
+    config = directory / "aws-config"
+    config.write_text("[default]\ns3 =\n  addressing_style = path\n", encoding="utf-8")
+    ours: dict[str, str | None] = {
+        "MOTO_PORT": str(port),
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_PROFILE": None,
+        "AWS_DEFAULT_PROFILE": None,
+        "AWS_ENDPOINT_URL": None,
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    _set(ours)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

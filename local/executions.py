@@ -1,0 +1,194 @@
+"""What stands before moto's Step Functions: names, refusals, and status change events.
+
+moto runs the machines. What it leaves out and AWS does is done here: a start without a name gets
+one, two starts of one name cannot both succeed, a definition with a hole is refused, a stop keeps
+its error and cause, and every change of an execution's status is an event on the bus.
+"""
+
+import contextlib
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from local import moto_backends
+from local.definition_check import check_definition
+from local.events import Emit, aws_event
+from local.http import Answer, call, give_body, refusal, take_body
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_LOOK_S = 0.05
+_BEGUN_S = 5.0
+# StartExecution: input up to 256 KiB, a name of up to 80 characters (Step Functions API reference).
+_INPUT_BYTES = 262_144
+_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+# Events carry input and output up to 248 KiB (Step Functions guide, "EventBridge payloads").
+_EVENT_BYTES = 248 * 1024
+
+
+class StatesFront:
+    """A WSGI application around moto's, for the Step Functions requests alone."""
+
+    def __init__(self, moto: "WSGIApplication", *, emit: Emit, region: str) -> None:
+        self._moto = moto
+        self._starting = threading.Lock()
+        self._watch = _Watch(emit, region)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer one Step Functions request."""
+        action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        if action == "StartExecution":
+            return self._start(environ).send(start_response)
+        if action == "StopExecution":
+            return self._stop(environ).send(start_response)
+        if action in ("CreateStateMachine", "UpdateStateMachine"):
+            return self._define(environ).send(start_response)
+        return self._moto(environ, start_response)
+
+    def running(self) -> list[str]:
+        """ARNs of the executions that have not ended."""
+        return self._watch.running()
+
+    def close(self) -> None:
+        """Stop what runs, tell nobody, and watch no more."""
+        self._watch.close()
+
+    def _start(self, environ: "WSGIEnvironment") -> Answer:
+        request = _request(environ)
+        name = request.setdefault("name", str(uuid.uuid4()))
+        if not _NAME.fullmatch(name):
+            return refusal("400 Bad Request", "InvalidName", f"Invalid Name: '{name}'")
+        if len(request.get("input", "").encode()) > _INPUT_BYTES:
+            message = f"Execution input is longer than {_INPUT_BYTES} bytes"
+            return refusal("400 Bad Request", "InvalidExecutionInput", message)
+        give_body(environ, json.dumps(request).encode())
+        with self._starting:
+            answer = call(self._moto, environ)
+            if answer.ok:
+                self._watch.add(json.loads(answer.body)["executionArn"])
+        return answer
+
+    def _stop(self, environ: "WSGIEnvironment") -> Answer:
+        request = _request(environ)
+        with contextlib.suppress(Exception):  # no such execution: moto answers that
+            execution = moto_backends.execution(request["executionArn"])
+            _wait_until_begun(execution)
+            if execution.status == "RUNNING":
+                execution.error, execution.cause = request.get("error"), request.get("cause")
+        return call(self._moto, environ)
+
+    def _define(self, environ: "WSGIEnvironment") -> Answer:
+        with contextlib.suppress(ValueError):  # no JSON: moto answers that
+            definition = json.loads(_request(environ).get("definition") or "null")
+            problems = check_definition(definition) if isinstance(definition, dict) else []
+            if problems:
+                message = "Invalid State Machine Definition: " + "; ".join(problems)
+                return refusal("400 Bad Request", "InvalidDefinition", message)
+        return call(self._moto, environ)
+
+
+class _Watch:
+    """Looks at every execution that runs, and emits an event for each of its statuses."""
+
+    def __init__(self, emit: Emit, region: str) -> None:
+        self._emit = emit
+        self._region = region
+        self._executions: dict[str, Any] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="executions", daemon=True)
+        self._thread.start()
+
+    def add(self, arn: str) -> None:
+        with self._changed:
+            if self._closed or arn in self._executions:
+                return  # a start of the same name and input is the same execution
+            self._executions[arn] = moto_backends.execution(arn)
+            self._changed.notify()
+        self._emit(_status_event(self._executions[arn], "RUNNING", self._region))
+
+    def running(self) -> list[str]:
+        return list(self._executions)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+        for execution in self._executions.values():
+            _wait_until_begun(execution)
+            execution.stop(stop_date=datetime.now().astimezone(), error=None, cause=None)
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            for arn, execution in list(self._executions.items()):
+                # moto sets the output after the status: the event is for the next look.
+                if execution.status != "RUNNING":
+                    time.sleep(_LOOK_S)
+                    del self._executions[arn]
+                    self._emit(_status_event(execution, execution.status, self._region))
+
+    def _wait_for_work(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._executions)
+            self._changed.wait_for(lambda: self._closed, timeout=_LOOK_S)
+            return not self._closed
+
+
+def _request(environ: "WSGIEnvironment") -> dict[str, Any]:
+    try:
+        request = json.loads(take_body(environ) or b"{}")
+    except ValueError:
+        return {}
+    return request if isinstance(request, dict) else {}
+
+
+def _wait_until_begun(execution: Any) -> None:
+    """An execution can be stopped once its thread has made its environment."""
+    for _ in range(int(_BEGUN_S / _LOOK_S)):
+        if execution.exec_worker is not None and execution.exec_worker.env is not None:
+            return
+        time.sleep(_LOOK_S)
+
+
+def _status_event(execution: Any, status: str, region: str) -> dict[str, Any]:
+    """Step Functions guide, "Automating Step Functions event delivery with EventBridge"."""
+    ended = status != "RUNNING"
+    given = execution.execution_input
+    output = json.dumps(execution.output) if status == "SUCCEEDED" else None
+    keeps_output = output is None or len(json.dumps(output)) <= _EVENT_BYTES
+    keeps_input = len(json.dumps(given)) + len(json.dumps(output)) <= _EVENT_BYTES
+    detail = {
+        "executionArn": execution.exec_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "name": execution.name,
+        "status": status,
+        "startDate": _milliseconds(execution.start_date),
+        "stopDate": _milliseconds(execution.stop_date) if ended else None,
+        "input": given if keeps_input else None,
+        "output": output if keeps_output else None,
+        "inputDetails": {"included": keeps_input},
+        "outputDetails": {"included": keeps_output} if output is not None else None,
+        "error": execution.error if ended else None,
+        "cause": execution.cause if ended else None,
+        "stateMachineVersionArn": None,
+        "stateMachineAliasArn": None,
+        "redriveCount": 0,
+        "redriveDate": None,
+        "redriveStatus": "NOT_REDRIVABLE",
+        "redriveStatusReason": "Redrive is not part of the embedded AWS",
+    }
+    kind, arn = "Step Functions Execution Status Change", execution.exec_arn
+    return aws_event("aws.states", kind, detail, region=region, resources=[arn])
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return int(moment.timestamp() * 1000) if moment else None

@@ -1,0 +1,134 @@
+"""The one address of the embedded AWS: a server that gives each request to the service it is for.
+
+Which service that is stands in the request's signature (SigV4's credential scope); nobody checks
+the signature itself. What has none is refused, but for the instance metadata below `/imds`.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from local.http import Answer, refusal, signature_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_LOG = logging.getLogger(__name__)
+_CALLS_KEPT = 100_000
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """One request that came in: for counting, and for telling who called what.
+
+    `operation` is the API's name where the protocol says it, else method and path.
+    """
+
+    service: str
+    operation: str
+    access_key: str
+
+
+class Gateway:
+    """Serves on 127.0.0.1 from a thread; `services` and `metadata` may be filled in later."""
+
+    def __init__(self, moto: "WSGIApplication", handler: type[WSGIRequestHandler]) -> None:
+        self.services: dict[str, WSGIApplication] = {}
+        self.metadata: WSGIApplication | None = None
+        self.calls: deque[ApiCall] = deque(maxlen=_CALLS_KEPT)
+        self._moto = moto
+        self._handler = _quiet(handler)
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+        self.port = 0
+
+    @property
+    def endpoint_url(self) -> str:
+        """The address to give to boto3."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def listen(self, port: int) -> None:
+        """Take the port (0: a free one). Raises OSError when it is in use."""
+        self._server = make_server(
+            "127.0.0.1", port, self, threaded=True, request_handler=self._handler
+        )
+        self.port = self._server.port
+
+    def serve(self) -> None:
+        """Begin to answer."""
+        assert self._server is not None, "listen() comes first"  # noqa: S101 - for the type
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.05},
+            name="gateway",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and give the port back."""
+        if self._server is not None:
+            if self._thread is not None:
+                self._server.shutdown()
+                self._thread.join()
+            self._server.server_close()
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        try:
+            return self._route(environ)(environ, start_response)
+        except Exception:  # noqa: BLE001 - an answer, whatever broke: the caller would wait for ever
+            _LOG.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            message = "The embedded AWS could not answer; its log says why."
+            answer = refusal("500 Internal Server Error", "InternalFailure", message)
+            return answer.send(start_response)
+
+    def _route(self, environ: "WSGIEnvironment") -> "WSGIApplication":
+        path = environ["PATH_INFO"]
+        if path.startswith("/imds/") and self.metadata is not None:
+            environ["SCRIPT_NAME"], environ["PATH_INFO"] = "/imds", path.removeprefix("/imds")
+            return self.metadata
+        signature = signature_of(environ)
+        if signature is None:
+            return _unsigned
+        self.calls.append(ApiCall(signature.service, _operation(environ), signature.access_key))
+        return self.services.get(signature.service, self._moto)
+
+
+def _operation(environ: "WSGIEnvironment") -> str:
+    target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+    if target:
+        return target.rpartition(".")[2]
+    query = environ.get("QUERY_STRING", "")
+    return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}" + (f"?{query}" if query else "")
+
+
+def _unsigned(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """S3's own words, in its own format: it is the service that people call without signing."""
+    body = (
+        b"<?xml version='1.0' encoding='UTF-8'?>\n<Error><Code>AccessDenied</Code>"
+        b"<Message>Access Denied: the request is not signed.</Message></Error>"
+    )
+    headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+    content = b"" if environ["REQUEST_METHOD"] == "HEAD" else body
+    return Answer("403 Forbidden", headers, content).send(start_response)
+
+
+def _quiet(handler: type[WSGIRequestHandler]) -> type[WSGIRequestHandler]:
+    """The handler without its line per request on stderr, and without Nagle's delays."""
+
+    class Quiet(handler):  # type: ignore[valid-type, misc]
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def log_request(self, *_arguments: object) -> None:
+            """Say nothing: `Gateway.calls` keeps them."""
+
+    return Quiet

@@ -1,0 +1,89 @@
+"""The one place that reaches into moto: what its HTTP API does not tell.
+
+moto is pinned to one version, and `tests/embedded/test_moto_backends.py` holds each of these. Its
+modules are imported when they are first needed: together they take two seconds.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from local.names import ACCOUNT
+from local.s3_mirror import ObjectFacts, StoredObject
+
+
+def run_state_machines() -> None:
+    """Have moto interpret state machines; otherwise every execution is made up."""
+    from moto.core.config import default_user_config  # noqa: PLC0415
+
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+
+
+def forget_everything() -> None:
+    """Empty every service of this process."""
+    from moto.moto_api._internal.models import moto_api_backend  # noqa: PLC0415
+
+    moto_api_backend.reset()
+
+
+def s3_object(bucket: str, key: str) -> tuple[bytes, ObjectFacts] | None:
+    """The current version of an object, None when there is none (or a delete marker)."""
+    from moto.s3.models import FakeKey  # noqa: PLC0415
+
+    buckets = _backend("s3", "aws").buckets
+    found = buckets[bucket].keys.get(key) if bucket in buckets else None
+    if not isinstance(found, FakeKey):
+        return None
+    facts = ObjectFacts(
+        etag=found.etag.strip('"'),
+        metadata=dict(found.metadata),
+        encryption=found.encryption,
+        kms_key_id=found.kms_key_id,
+    )
+    return found.value, facts
+
+
+def s3_bucket_sends_events(bucket: str) -> bool:
+    """Whether the bucket's notification configuration has EventBridgeConfiguration."""
+    found = _backend("s3", "aws").buckets.get(bucket)
+    configuration = found.notification_configuration if found else None
+    return configuration is not None and configuration.event_bridge is not None
+
+
+def restore_s3_bucket(bucket: str, region: str) -> None:
+    """Create a bucket whose data are there already."""
+    _backend("s3", "aws").create_bucket(bucket, region)
+
+
+def restore_s3_object(bucket: str, stored: StoredObject) -> None:
+    """Put an object back as it was: same bytes, ETag, metadata and time; nobody is told."""
+    restored = _backend("s3", "aws").put_object(
+        bucket,
+        stored.key,
+        stored.body,
+        etag=stored.facts.etag,
+        encryption=stored.facts.encryption,
+        kms_key_id=stored.facts.kms_key_id,
+        disable_notification=True,
+    )
+    restored.set_metadata(dict(stored.facts.metadata))
+    restored.last_modified = datetime.fromtimestamp(stored.modified_s, UTC).replace(tzinfo=None)
+
+
+def queue_backend(region: str) -> Any:
+    """SQS of a region."""
+    return _backend("sqs", region)
+
+
+def execution(arn: str) -> Any:
+    """The execution of a state machine. Raises moto's ExecutionDoesNotExist."""
+    return _backend("stepfunctions", arn.split(":")[3]).describe_execution(arn)
+
+
+def _backend(service: Any, region: str) -> Any:
+    if service == "stepfunctions":
+        from moto.stepfunctions.parser.models import stepfunctions_parser_backends  # noqa: PLC0415
+
+        return stepfunctions_parser_backends[ACCOUNT][region]
+    from moto.backends import get_backend  # noqa: PLC0415
+
+    return get_backend(service)[ACCOUNT][region]
