@@ -166,9 +166,7 @@ def _next_epoch(
         return run
     if services.executions.is_running(run.owner):
         raise RequestRejected(
-            [
-                f"output: {request.output!r} was given: run {run.run_id} is RUNNING as {run.owner}"
-            ]
+            [f"output: {request.output!r} was given: run {run.run_id} is RUNNING as {run.owner}"]
         )
     epoch = Epoch(
         epoch=run.epoch + 1,

@@ -14,10 +14,13 @@ from drydock.uris import parse_s3_uri
 
 MAX_PROBLEMS = 20
 _SLOTS_PER_LINE = 16
-_MIN_LINE_BYTES = len(b"s3://abc/k\n")
+# Sizes the table of what was seen. Shorter lines share slots, which costs time alone.
+_USUAL_LINE_BYTES = 48
+_HASH_SIGN = ord("#")
 
-# Printable ASCII without quotation mark and backslash: such a URI needs no escape in JSON.
-_PLAIN = re.compile(rb"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/[ !#-\[\]-~]{0,1023}[!#-.0-\[\]-~]")
+# Printable ASCII without quotation mark and backslash: such a key needs no escape in JSON.
+_PLAIN_KEY = rb"[ !#-\[\]-~]{0,1023}[!#-.0-\[\]-~]"
+_PLAIN = re.compile(rb"s3://[a-z0-9.-]{3,63}/" + _PLAIN_KEY)
 
 
 @dataclass(slots=True)
@@ -47,23 +50,25 @@ class ListSurvey:
     suspects: frozenset[int]
 
 
-def list_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Number (from 1) and text of each line of a list that names an input.
+def list_batches(chunks: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """The lines of a list, many at a time, with the number (from 1) of the first of each batch.
 
-    Blank lines and comments (``#``) are left out, line ends may be CRLF, the last may lack its end.
+    Line ends may be CRLF; the last line may lack its end.
     """
-    number, rest = 0, b""
+    number, rest = 1, b""
     for chunk in chunks:
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
-        for line in lines:
-            number += 1
-            text = line.strip()
-            if text and text[0] != 0x23:
-                yield number, text
-    text = rest.strip()
-    if text and text[0] != 0x23:
-        yield number + 1, text
+        if lines:
+            yield number, lines
+        number += len(lines)
+    if rest:
+        yield number, [rest]
+
+
+def _inputs(lines: list[bytes]) -> list[bytes]:
+    """The lines that name an input: neither blank nor a comment (``#``)."""
+    return [text for line in lines if (text := line.strip()) and text[0] != _HASH_SIGN]
 
 
 def survey_list(
@@ -76,31 +81,44 @@ def survey_list(
             that the stack was not given (20 at most), or because the list is empty.
     """
     allowed = {bucket.encode() for bucket in allowed_buckets}
-    slots = 1 << (_SLOTS_PER_LINE * (size_bytes // _MIN_LINE_BYTES // 4 + 1)).bit_length()
+    is_good = re.compile(
+        b"s3://(?:%b)/%b" % (b"|".join(map(re.escape, allowed)), _PLAIN_KEY)
+    ).fullmatch
+    slots = 1 << (_SLOTS_PER_LINE * (size_bytes // _USUAL_LINE_BYTES + 1)).bit_length()
     mask, seen = slots - 1, bytearray(slots)
     suspects: set[int] = set()
     problems: list[str] = []
-    inputs = 0
-    for number, line in list_lines(chunks):
-        match = _PLAIN.fullmatch(line)
-        if match is None or match[1] not in allowed:
-            problem = _line_problem(line, allowed)
-            if problem:
-                problems.append(f"input: line {number}: {problem}")
-                if len(problems) >= MAX_PROBLEMS:
-                    break
-                continue
-        inputs += 1
-        digest = hash(line)
-        if seen[digest & mask]:
-            suspects.add(digest)
-        else:
-            seen[digest & mask] = 1
+    count = 0
+    for number, lines in list_batches(chunks):
+        inputs = lines
+        # A batch that is good throughout, the usual case, is looked at line by line in C alone.
+        if not all(map(is_good, lines)):
+            problems += _problems(number, lines, allowed)
+            if len(problems) >= MAX_PROBLEMS:
+                break
+            inputs = _inputs(lines)
+        count += len(inputs)
+        for digest in map(hash, inputs):
+            slot = digest & mask
+            if seen[slot]:
+                suspects.add(digest)
+            else:
+                seen[slot] = 1
     if problems:
-        raise RequestRejected(problems)
-    if inputs == 0:
+        raise RequestRejected(problems[:MAX_PROBLEMS])
+    if count == 0:
         raise RequestRejected(["input: the list names no input"])
-    return ListSurvey(inputs, frozenset(suspects))
+    return ListSurvey(count, frozenset(suspects))
+
+
+def _problems(first: int, lines: list[bytes], allowed: set[bytes]) -> list[str]:
+    found: list[str] = []
+    for number, line in enumerate(lines, start=first):
+        for text in _inputs([line]):
+            problem = _line_problem(text, allowed)
+            if problem:
+                found.append(f"input: line {number}: {problem}")
+    return found
 
 
 def _line_problem(line: bytes, allowed: set[bytes]) -> str | None:
@@ -121,32 +139,56 @@ def plan_list(
     chunks: Iterable[bytes], survey: ListSurvey, shard_size: int, first_shard: int = 0
 ) -> Iterator[PlannedShard]:
     """The shards of a list that was surveyed, from ``first_shard`` on."""
-    # A line hashes below its suspects alone when it was the first of them or shares a slot.
     firsts: dict[bytes, int] = {}
-    suspects = survey.suspects
-    shard = PlannedShard(0)
-    index = -1
-    for _, line in list_lines(chunks):
-        index += 1
-        number, place = divmod(index, shard_size)
-        if number != shard.number:
-            if shard.number >= first_shard:
-                yield shard
-            shard = PlannedShard(number)
-        original = firsts.setdefault(line, index) if hash(line) in suspects else index
-        if number < first_shard:
-            continue
-        shard.uris.append(line)
-        if original != index:
-            shard.duplicates.append((place, index, original))
-            record = Record(place, index, line.decode(), duplicate_of=original)
-            shard.lines.append(record.line())
-        elif _PLAIN.fullmatch(line):
-            shard.lines.append(b'[%d,%d,"%b"]\n' % (place, index, line))
-        else:
-            shard.lines.append(Record(place, index, line.decode()).line())
-    if index >= 0 and shard.number >= first_shard:
-        yield shard
+    for number, uris in enumerate(_cut(chunks, shard_size)):
+        repeated = _repeated(uris, number * shard_size, survey.suspects, firsts)
+        if number >= first_shard:
+            yield _list_shard(number, uris, number * shard_size, repeated)
+
+
+def _cut(chunks: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    """The inputs of a list, ``size`` at a time."""
+    waiting: list[bytes] = []
+    for _, lines in list_batches(chunks):
+        waiting += _inputs(lines)
+        start = 0
+        while len(waiting) - start >= size:
+            yield waiting[start : start + size]
+            start += size
+        waiting = waiting[start:]
+    if waiting:
+        yield waiting
+
+
+def _repeated(
+    uris: list[bytes], first_index: int, suspects: frozenset[int], firsts: dict[bytes, int]
+) -> dict[int, int]:
+    """Places of inputs that were named before, each with the index that named it first."""
+    found: dict[int, int] = {}
+    for place, digest in enumerate(map(hash, uris)):
+        if digest in suspects:
+            index = first_index + place
+            original = firsts.setdefault(uris[place], index)
+            if original != index:
+                found[place] = original
+    return found
+
+
+def _list_shard(
+    number: int, uris: list[bytes], first_index: int, repeated: dict[int, int]
+) -> PlannedShard:
+    is_plain = _PLAIN.fullmatch
+    lines = [
+        b'[%d,%d,"%b"]\n' % (place, first_index + place, uri)
+        if is_plain(uri)
+        else Record(place, first_index + place, uri.decode()).line()
+        for place, uri in enumerate(uris)
+    ]
+    for place, original in repeated.items():
+        record = Record(place, first_index + place, uris[place].decode(), duplicate_of=original)
+        lines[place] = record.line()
+    duplicates = [(place, first_index + place, original) for place, original in repeated.items()]
+    return PlannedShard(number, lines, uris, duplicates)
 
 
 @dataclass(frozen=True, slots=True)
