@@ -53,7 +53,7 @@ bench: environment-test ## the figures of benchmarks/README.md
 prove: lint types validate build test ## everything that the gate asks for
 
 schema: environment ## write docs/request.schema.json from the request's model
-	@$(python) -m drydock.request > docs/request.schema.json
+	@$(python) -m local schema > docs/request.schema.json
 
 lock: ## pin the newest packages that requirements/*.in allow (needs uv)
 	@sh scripts/lock

@@ -1,4 +1,4 @@
-"""One execution seen from outside, as its owner would see it: in S3, in Batch, in Step Functions."""
+"""One execution seen from outside, as its owner sees it: in S3, Batch and Step Functions."""
 
 from __future__ import annotations
 
@@ -91,7 +91,6 @@ class Execution:
         batch: BatchClient,
         states: SFNClient,
         control_bucket: str,
-        queues: tuple[str, ...],
         arn: str,
     ) -> None:
         self.arn = arn
@@ -99,7 +98,6 @@ class Execution:
         self._batch = batch
         self._states = states
         self._control = control_bucket
-        self._queues = queues
         self._run_id: str | None = None
         self._ended: dict[str, tuple[Child, ...]] = {}
 

@@ -12,10 +12,10 @@ from rich.table import Table
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-_DETAIL_CHARS = 100
+_DETAIL_CHARS = 200
 
 
-class NoHistory(Exception):  # noqa: N818 - it says what is the case, as LookupError does
+class NoHistory(Exception):
     """Raised when no execution is saved, or none of that name."""
 
 
@@ -52,8 +52,9 @@ def show_history(path: Path, console: Console) -> None:
     document = json.loads(path.read_text())
     execution, events = document["execution"], document["events"]
     table = Table(box=None, pad_edge=False)
-    for column in ("at", "event", "state", "what"):
-        table.add_column(column, overflow="fold")
+    for column in ("at", "event", "state"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=1)
     for event in events:
         table.add_row(
             str(event["timestamp"])[11:23],
@@ -61,9 +62,9 @@ def show_history(path: Path, console: Console) -> None:
             _details(event).get("name", ""),
             _what(event),
         )
-    console.print(f"{execution['executionArn']}: {execution['status']}", highlight=False)
+    console.print(f"{execution['name']}: {execution['status']}", highlight=False)
     console.print(table)
-    console.print(f"{len(events)} events; as JSON in {path}", highlight=False)
+    console.print(f"{len(events)} events, whole in {path}", highlight=False, soft_wrap=True)
 
 
 def _details(event: dict[str, Any]) -> dict[str, Any]:

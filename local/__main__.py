@@ -1,0 +1,9 @@
+"""`python -m local`: see `local.command`."""
+
+import sys
+
+# Processes that multiprocessing starts import this module too, under another name, and need nothing of it.
+if __name__ == "__main__":
+    from local.command import main
+
+    sys.exit(main())

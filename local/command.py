@@ -1,0 +1,90 @@
+"""The command line of the embedded AWS.
+
+exit codes: 0 the run is done and every input is accounted for; 1 it is not; 2 the request was
+refused, or the command line is wrong; 3 the run could not be started; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+
+from drydock.request import Request
+from local import history
+from local.run import CANNOT_START, INTERRUPTED, CannotStart, Options, run
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says; return its exit code."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    if options.command == "schema":
+        print(json.dumps(Request.model_json_schema(), indent=2))
+        return 0
+    if options.command == "history":
+        return _history(options.directory, options.execution, console)
+    return _run(Options(options.request, options.directory, options.reclaim), console)
+
+
+def _run(options: Options, console: Console) -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    options.directory.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=options.directory / "embedded.log",
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        level=logging.WARNING,
+    )
+    try:
+        return run(options, console)
+    except CannotStart as error:
+        console.print(f"drydock: {error}", highlight=False, markup=False, soft_wrap=True)
+        return CANNOT_START
+    except KeyboardInterrupt:
+        console.print("Stopped. make run goes on where it stopped.", highlight=False)
+        return INTERRUPTED
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does: everything that was started is ended first."""
+    raise KeyboardInterrupt
+
+
+def _history(directory: Path, execution: str | None, console: Console) -> int:
+    try:
+        path = history.find_history(directory / "history", execution)
+    except history.NoHistory as error:
+        console.print(f"drydock: {error}", highlight=False, markup=False, soft_wrap=True)
+        return 1
+    history.show_history(path, console)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run", help="run a request on the embedded AWS")
+    running.add_argument("--request", type=Path, default=Path("examples/vina/run.json"))
+    running.add_argument("--directory", type=Path, default=Path(".drydock"))
+    running.add_argument(
+        "--no-reclaim",
+        dest="reclaim",
+        action="store_false",
+        help="let all machines live (else one is taken away in the middle)",
+    )
+    showing = commands.add_parser("history", help="what an execution did, step by step")
+    showing.add_argument("execution", nargs="?", help="its name or how that begins; else the last")
+    showing.add_argument("--directory", type=Path, default=Path(".drydock"))
+    commands.add_parser("schema", help="the JSON Schema of a run request")
+    return parser
