@@ -26,6 +26,7 @@ from local.executions import StatesFront
 from local.gateway import Gateway
 from local.lambda_api import LambdaApi
 from local.lambdas import FunctionUnknownError, Lambdas
+from local.moto_apps import MotoApp
 from local.names import ACCOUNT, DEFAULT_REGION, state_machine_arn
 from local.principals import credentials
 from local.queues import QueuePoller
@@ -41,6 +42,7 @@ from local.specs import (
     TargetSpec,
 )
 
+_EVENTS = "events"  # who calls when EventBridge delivers
 _one_at_a_time = threading.Lock()
 
 
@@ -72,7 +74,7 @@ class EmbeddedAws:
         """Start it. Raises DirectoryInUseError, and OSError when the port is taken."""
         self.directory = directory.resolve()
         self.region = os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._clients_lock = threading.Lock()
         self._closing = contextlib.ExitStack()
         try:
@@ -102,16 +104,11 @@ class EmbeddedAws:
         self._closing.close()
 
     def client(self, service: Any, role: str = "somebody") -> Any:
-        """A boto3 client of the service, as the principal named `role`."""
-        keys = credentials(role)
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name=self.region,
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-            config=Config(max_pool_connections=32, retries={"total_max_attempts": 2}),
-        )
+        """The boto3 client of the service for the principal named `role`; threads may share it."""
+        with self._clients_lock:
+            if (service, role) not in self._clients:
+                self._clients[service, role] = self._connect(service, role)
+            return self._clients[service, role]
 
     def create_bucket(self, bucket: BucketSpec) -> None:
         """Create the bucket, or only set it up when its data are already there."""
@@ -190,20 +187,12 @@ class EmbeddedAws:
         )
         closing.callback(self.lambdas.close)
 
-        # Imported here, so that the processes get warm meanwhile.
-        from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
-            DomainDispatcherApplication,
-            MotoRequestHandler,
-            create_backend_app,
-        )
-
-        moto = DomainDispatcherApplication(create_backend_app)
-        moto_backends.forget_everything()
-        moto_backends.run_state_machines()
-        self.gateway = Gateway(moto, MotoRequestHandler)
+        self.gateway = Gateway()
         self.gateway.listen(port)
         closing.callback(self.gateway.close)
         closing.enter_context(_environment(self.gateway.port, self.directory))
+        moto_backends.forget_everything()
+        moto_backends.run_state_machines()
 
         self.bus = Bus(
             region=self.region, deliver=self._deliver, dead_letter=self._send_dead_letter
@@ -222,9 +211,9 @@ class EmbeddedAws:
         closing.callback(self.batch.close)
         mirror = S3Mirror(self.directory)
         self._restore(mirror)
-        states = StatesFront(moto, emit=self.bus.put, region=self.region)
+        states = StatesFront(MotoApp("states"), emit=self.bus.put, region=self.region)
         self.gateway.services |= {
-            "s3": S3Front(moto, mirror, emit=self.bus.put, region=self.region),
+            "s3": S3Front(MotoApp("s3"), mirror, emit=self.bus.put, region=self.region),
             "states": states,
             "lambda": LambdaApi(self.lambdas),
             "events": EventsApi(self.bus.put, region=self.region),
@@ -258,7 +247,7 @@ class EmbeddedAws:
             raise TargetGoneError(f"{name}: a target in {service} is not delivered to here")
 
     def _start_execution(self, arn: str, text: str) -> None:
-        states = self._client("stepfunctions")
+        states = self.client("stepfunctions", _EVENTS)
         try:
             states.start_execution(stateMachineArn=arn, input=text)
         except states.exceptions.StateMachineDoesNotExist as error:
@@ -268,7 +257,7 @@ class EmbeddedAws:
         self._send(arn, body.decode(), attributes)
 
     def _send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
-        sqs = self._client("sqs")
+        sqs = self.client("sqs", _EVENTS)
         texts = {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
         }
@@ -279,12 +268,16 @@ class EmbeddedAws:
         except sqs.exceptions.QueueDoesNotExist as error:
             raise TargetGoneError(f"{arn} does not exist") from error
 
-    def _client(self, service: str) -> Any:
-        """A client that is kept: EventBridge itself calls with it."""
-        with self._clients_lock:
-            if service not in self._clients:
-                self._clients[service] = self.client(service, role="events")
-            return self._clients[service]
+    def _connect(self, service: Any, role: str) -> Any:
+        keys = credentials(role)
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+            config=Config(max_pool_connections=32, retries={"total_max_attempts": 2}),
+        )
 
 
 @contextlib.contextmanager

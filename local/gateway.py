@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from local.http import Answer, refusal, signature_of
+from local.moto_apps import MotoApp
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -35,14 +36,16 @@ class ApiCall:
 
 
 class Gateway:
-    """Serves on 127.0.0.1 from a thread; `services` and `metadata` may be filled in later."""
+    """Serves on 127.0.0.1 from a thread; `services` and `metadata` may be filled in later.
 
-    def __init__(self, moto: "WSGIApplication", handler: type[WSGIRequestHandler]) -> None:
+    A service that is not in `services` by then is moto's.
+    """
+
+    def __init__(self) -> None:
         self.services: dict[str, WSGIApplication] = {}
         self.metadata: WSGIApplication | None = None
         self.calls: deque[ApiCall] = deque(maxlen=_CALLS_KEPT)
-        self._moto = moto
-        self._handler = _quiet(handler)
+        self._adding = threading.Lock()
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
         self.port = 0
@@ -55,7 +58,7 @@ class Gateway:
     def listen(self, port: int) -> None:
         """Take the port (0: a free one). Raises OSError when it is in use."""
         self._server = make_server(
-            "127.0.0.1", port, self, threaded=True, request_handler=self._handler
+            "127.0.0.1", port, self, threaded=True, request_handler=_handler()
         )
         self.port = self._server.port
 
@@ -99,7 +102,10 @@ class Gateway:
         if signature is None:
             return _unsigned
         self.calls.append(ApiCall(signature.service, _operation(environ), signature.access_key))
-        return self.services.get(signature.service, self._moto)
+        with self._adding:
+            if signature.service not in self.services:
+                self.services[signature.service] = MotoApp(signature.service)
+            return self.services[signature.service]
 
 
 def _operation(environ: "WSGIEnvironment") -> str:
@@ -121,14 +127,15 @@ def _unsigned(environ: "WSGIEnvironment", start_response: "StartResponse") -> It
     return Answer("403 Forbidden", headers, content).send(start_response)
 
 
-def _quiet(handler: type[WSGIRequestHandler]) -> type[WSGIRequestHandler]:
-    """The handler without its line per request on stderr, and without Nagle's delays."""
+def _handler() -> type[WSGIRequestHandler]:
+    """Moto's request handler without its line per request, and without Nagle's delays."""
+    from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: PLC0415 - it takes a while
 
-    class Quiet(handler):  # type: ignore[valid-type, misc]
+    class Handler(MotoRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def log_request(self, *_arguments: object) -> None:
             """Say nothing: `Gateway.calls` keeps them."""
 
-    return Quiet
+    return Handler
