@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +18,15 @@ _TOKEN_IS_DEAD = {"TaskDoesNotExist", "TaskTimedOut", "InvalidToken"}
 
 
 class Executions:
-    """AWS Step Functions as drydock uses it."""
+    """AWS Step Functions as drydock uses it; without a client it connects at the first use."""
 
-    def __init__(self, client: SFNClient) -> None:
-        self._client = client
+    def __init__(self, client: SFNClient | None = None) -> None:
+        self._given = client
 
-    @classmethod
-    def connect(cls) -> Executions:
-        """On the environment's credentials and endpoint."""
-        return cls(
-            boto3.client(
-                "stepfunctions", config=Config(retries={"mode": "standard", "max_attempts": 6})
-            )
-        )
+    @functools.cached_property
+    def _client(self) -> SFNClient:
+        config = Config(retries={"mode": "standard", "max_attempts": 6})
+        return self._given or boto3.client("stepfunctions", config=config)
 
     def is_running(self, execution_arn: str) -> bool:
         """Whether an execution goes on; one that is not known does not."""

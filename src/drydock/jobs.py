@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,17 +61,16 @@ class EndedChild:
 
 
 class Jobs:
-    """AWS Batch as drydock uses it."""
+    """AWS Batch as drydock uses it; without a client it connects at the first use."""
 
-    def __init__(self, client: BatchClient) -> None:
-        self._client = client
+    def __init__(self, client: BatchClient | None = None) -> None:
+        self._given = client
 
-    @classmethod
-    def connect(cls) -> Jobs:
-        """On the environment's credentials and endpoint; stays below Batch's 50 calls a second."""
-        return cls(
-            boto3.client("batch", config=Config(retries={"mode": "adaptive", "max_attempts": 8}))
-        )
+    @functools.cached_property
+    def _client(self) -> BatchClient:
+        # Adaptive retries keep all functions together below Batch's 50 calls a second.
+        config = Config(retries={"mode": "adaptive", "max_attempts": 8})
+        return self._given or boto3.client("batch", config=config)
 
     def submit(self, request: JobRequest) -> str:
         """Submit a round; return the job's id.

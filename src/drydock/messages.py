@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,27 @@ _MAX_SUBJECT = 100
 
 
 class Messages:
-    """Messages to ourselves (look at a shard later) and to people."""
+    """Messages to ourselves (look at a shard later) and to people; clients as for Jobs."""
 
-    def __init__(self, sqs: SQSClient, sns: SNSClient, queue_url: str, topic_arn: str) -> None:
-        self._sqs = sqs
-        self._sns = sns
+    def __init__(
+        self,
+        queue_url: str,
+        topic_arn: str,
+        sqs: SQSClient | None = None,
+        sns: SNSClient | None = None,
+    ) -> None:
         self._queue_url = queue_url
         self._topic_arn = topic_arn
+        self._given_sqs = sqs
+        self._given_sns = sns
 
-    @classmethod
-    def connect(cls, queue_url: str, topic_arn: str) -> Messages:
-        """On the environment's credentials and endpoint."""
-        return cls(boto3.client("sqs"), boto3.client("sns"), queue_url, topic_arn)
+    @functools.cached_property
+    def _sqs(self) -> SQSClient:
+        return self._given_sqs or boto3.client("sqs")
+
+    @functools.cached_property
+    def _sns(self) -> SNSClient:
+        return self._given_sns or boto3.client("sns")
 
     def look_again(self, run_id: str, shard: int, delay_s: float) -> None:
         """Have the shard looked at after a delay (15 minutes at most; who looks asks again)."""

@@ -38,9 +38,9 @@ def services() -> Services:
     return Services(
         settings=settings,
         store=Store.connect(settings.kms_key_id),
-        jobs=Jobs.connect(),
-        executions=Executions.connect(),
-        messages=Messages.connect(settings.resubmit_queue_url, settings.notification_topic_arn),
+        jobs=Jobs(),
+        executions=Executions(),
+        messages=Messages(settings.resubmit_queue_url, settings.notification_topic_arn),
         now=time.time,
         unique=lambda: secrets.token_hex(8),
     )
