@@ -67,12 +67,12 @@ def enumerate_inputs(
         raise
     if checked.warnings:
         services.messages.notify(f"drydock warns: {request.name}", "\n".join(checked.warnings))
-    return _answer(services, run, finished=finished)
+    return _answer(services, run, finished=finished) | {"warnings": checked.warnings}
 
 
 def _empty_answer() -> dict[str, Any]:
     keys = ("status", "run_id", "owner", "epoch", "bucket", "shards_key", "max_concurrency")
-    return dict.fromkeys((*keys, "reconcile_seconds", "cursor", "duplicate_of"))
+    return dict.fromkeys((*keys, "reconcile_seconds", "cursor", "duplicate_of", "warnings"))
 
 
 def _answer(services: Services, run: RunDocument, *, finished: bool) -> dict[str, Any]:

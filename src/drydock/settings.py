@@ -20,8 +20,6 @@ class Settings:
     spot_queue_arn: str
     on_demand_queue_arn: str
     job_definition_arn: str
-    job_role_arn: str
-    execution_role_arn: str
     worker_image: str
     allowed_images: tuple[str, ...]
     notification_topic_arn: str
@@ -31,7 +29,6 @@ class Settings:
     shard_size: int
     max_concurrency: int
     reconcile_seconds: int
-    attempts: int
     scratch_gib: int
 
 
@@ -50,8 +47,6 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             spot_queue_arn=values["SPOT_QUEUE_ARN"],
             on_demand_queue_arn=values["ON_DEMAND_QUEUE_ARN"],
             job_definition_arn=values["JOB_DEFINITION_ARN"],
-            job_role_arn=values["JOB_ROLE_ARN"],
-            execution_role_arn=values["EXECUTION_ROLE_ARN"],
             worker_image=values["WORKER_IMAGE"],
             allowed_images=_words(values["ALLOWED_IMAGES"]),
             notification_topic_arn=values["NOTIFICATION_TOPIC_ARN"],
@@ -61,7 +56,6 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             shard_size=int(values["SHARD_SIZE"]),
             max_concurrency=int(values["MAX_CONCURRENCY"]),
             reconcile_seconds=int(values["RECONCILE_SECONDS"]),
-            attempts=int(values["ATTEMPTS"]),
             scratch_gib=int(values["SCRATCH_GIB"]),
         )
     except KeyError as error:
