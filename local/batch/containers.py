@@ -64,7 +64,9 @@ class Launcher:
     def _log(self, job: Job, attempt: int) -> Path:
         logs = self.directory / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        return logs / f"{file_stem(job, attempt)}.log"
+        log = logs / f"{file_stem(job, attempt)}.log"
+        log.touch()
+        return log
 
     def _check_image(self, image: str) -> None:
         own = self.stack_image()

@@ -266,6 +266,7 @@ class Scheduler:
                 elif each.status not in ENDED and running_too:
                     _mark(each, terminated=True)
                     self._terminate_attempt(self.running[each.id], reason)
+        self.wake()
 
     def _terminate_attempt(self, attempt: _Running, reason: str) -> None:
         if self.running.get(attempt.job.id) is not attempt or attempt.stopped is not None:
@@ -273,7 +274,6 @@ class Scheduler:
         attempt.stopped = reason
         attempt.handle.terminate()
         self._after(STOP_GRACE_S, attempt.handle.kill)
-        self.wake()
 
     def _take_away(self, machine: Machine) -> None:
         """The machine is gone with all that runs on it; another comes in its place."""

@@ -35,19 +35,17 @@ class Bench:
             **{"vcpus": 2, "machines": 2, **options},
         )
         self._server = make_server(
-            "127.0.0.1", 0, DispatcherMiddleware(self.batch, {"/imds": self.batch.imds}), threaded=True
+            "127.0.0.1",
+            0,
+            DispatcherMiddleware(self.batch, {"/imds": self.batch.imds}),
+            threaded=True,
         )
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        self.client = boto3.client(
-            "batch",
-            endpoint_url=self.endpoint,
-            region_name="us-west-2",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(retries={"total_max_attempts": 1}),
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
+        self._thread.start()
+        self.client = self.connect()
         self.client.create_compute_environment(
             computeEnvironmentName="spot", type="MANAGED", computeResources=COMPUTE_RESOURCES
         )
@@ -58,6 +56,17 @@ class Bench:
                 computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "spot"}],
             )
         self.define("job")
+
+    def connect(self, **config: Any) -> Any:
+        """A boto3 client that tries once."""
+        return boto3.client(
+            "batch",
+            endpoint_url=self.endpoint,
+            region_name="us-west-2",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"total_max_attempts": 1}, **config),
+        )
 
     def close(self) -> None:
         self.batch.close()
@@ -120,6 +129,15 @@ COMPUTE_RESOURCES = {
     "instanceTypes": ["optimal"],
     "instanceRole": "ecsInstanceRole",
 }
+
+
+def lives(pid: int) -> bool:
+    """Whether it runs; one that has ended and is not yet waited for does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def until(probe: Callable[[], Any], limit_s: float = 30.0) -> Any:
