@@ -46,7 +46,15 @@ class Look:
     facts: Facts | None
 
 
-def advance(services: Services, run_id: str, shard: int) -> Decision:
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    """A job that an event says has ended: that cannot be unsaid, so nobody need ask Batch."""
+
+    job_id: str
+    reason: str | None
+
+
+def advance(services: Services, run_id: str, shard: int, ended: EndedJob | None = None) -> Decision:
     """Do whatever there is to do about a shard now; return the decision it came to rest at.
 
     Raises:
@@ -54,7 +62,7 @@ def advance(services: Services, run_id: str, shard: int) -> Decision:
     """
     documents = Documents(services.store, services.settings.control_bucket)
     for _ in range(_TURNS):
-        look = _look(services, documents, run_id, shard)
+        look = _look(services, documents, run_id, shard, ended)
         decision = decide(
             look.run,
             look.document.value,
@@ -72,14 +80,19 @@ def advance(services: Services, run_id: str, shard: int) -> Decision:
     raise Conflict(f"run {run_id} shard {shard}: others changed its document {_TURNS} times")
 
 
-def _look(services: Services, documents: Documents, run_id: str, shard: int) -> Look:
+def _look(
+    services: Services, documents: Documents, run_id: str, shard: int, ended: EndedJob | None
+) -> Look:
     run = documents.run(run_id).value
     document = documents.shard(run, shard, shard_inputs(services.store, run, shard))
     value = document.value
     owner_running = services.executions.is_running(run.owner)
     job: JobView | None = None
     if needs_job(value) and value.current is not None and value.current.job_id is not None:
-        job = services.jobs.view(value.current.job_id)
+        if ended is not None and ended.job_id == value.current.job_id:
+            job = JobView("ended", ended.reason)
+        else:
+            job = services.jobs.view(value.current.job_id)
     facts: Facts | None = None
     is_claimed = value.current is not None and value.current.state == "claimed"
     if not is_claimed and not (job and job.state == "active") and not is_frozen_for(value, run):

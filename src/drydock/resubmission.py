@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drydock.advancing import advance
+from drydock.advancing import EndedJob, advance
 from drydock.decision import STOPPED
 from drydock.detection import run_keys
 from drydock.documents import Documents
@@ -39,12 +39,15 @@ def resubmit_interrupted(services: Services, message: dict[str, Any]) -> str:
                 return "stopped the run"
     if "index" in detail.get("arrayProperties", {}):
         return "left to its array"
-    return _advance(services, job.run_id, job.shard)
+    ended = None
+    if detail["status"] in ("SUCCEEDED", "FAILED"):
+        ended = EndedJob(str(detail["jobId"]), detail.get("statusReason"))
+    return _advance(services, job.run_id, job.shard, ended)
 
 
-def _advance(services: Services, run_id: str, shard: int) -> str:
+def _advance(services: Services, run_id: str, shard: int, ended: EndedJob | None = None) -> str:
     try:
-        return type(advance(services, run_id, shard)).__name__
+        return type(advance(services, run_id, shard, ended)).__name__
     except NotFound:
         # The run's documents are gone: somebody removed the run, nobody waits for it.
         return "no such run"
