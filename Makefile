@@ -34,6 +34,7 @@ lint: environment-lint ## ruff and cfn-lint
 	@$(python) -m ruff check $(checked)
 	@$(python) -m ruff format --check $(checked)
 	@.venv/bin/cfn-lint template.yaml
+	@$(python) scripts/wrap_definition.py statemachine/run.asl.yaml | .venv/bin/cfn-lint
 
 types: environment-lint ## mypy --strict
 	@$(python) -m mypy
