@@ -101,7 +101,7 @@ class WarmProcesses:
     """Starts processes in sessions of their own, with nothing inherited but the imports."""
 
     def __init__(self, preload: Sequence[str]) -> None:
-        prepare_forkserver([__name__, *preload])
+        prepare_forkserver([__name__, "local.warm_botocore", *preload])
         self._tickets = itertools.count(1)
         self._handles: dict[int, tuple[Handle, Callable[[int], None] | None]] = {}
         self._lock = threading.Lock()

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from botocore.model import Shape
 
-PRELOAD = ("boto3", "botocore.auth", "botocore.endpoint", "botocore.paginate", "json", "logging")
 MAX_DESCRIBED = 100
 _log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class Batch:
     ) -> None:
         self._registry = Registry(region, account)
         self._fleet = Fleet(directory / "machines", machines=machines, vcpus=vcpus)
-        self._processes = WarmProcesses([*PRELOAD, *preload])
+        self._processes = WarmProcesses(preload)
         self._publisher = Publisher(emit, region, account)
         self._scheduler = Scheduler(
             fleet=self._fleet,

@@ -106,3 +106,11 @@ def test_other_processes_of_the_same_fork_server_are_not_disturbed(processes, tm
     assert other.exitcode == 5
     ours.close()
     theirs.close()
+
+
+def test_botocores_models_are_read_once_for_all(processes, tmp_path):
+    handle = processes.start(
+        module="tests.embedded.batch_models", argv=[], env=ENV, cwd=tmp_path, log=tmp_path / "log"
+    )
+    assert handle.wait(30) == 0
+    assert (tmp_path / "log").read_text() == "s3 and batch: 0 files read\n"
