@@ -13,7 +13,7 @@ from drydock import decision as decisions
 from drydock.decision import Decision, Facts, JobView, decide, is_frozen_for, needs_job
 from drydock.detection import detect, shard_inputs
 from drydock.documents import Documents, Versioned
-from drydock.errors import Conflict, NotFound, RunMisconfigured, RunSuperseded
+from drydock.errors import Conflict, NotFound, RunMisconfigured
 from drydock.keys import ControlKeys, job_name
 from drydock.run_document import RunDocument, Stop, put_stop
 from drydock.services import Services
@@ -262,9 +262,7 @@ def submit_shard(services: Services, run_id: str, shard: int, owner: str, token:
     Raises:
         RunSuperseded: another execution owns the run now.
     """
-    run = Documents(services.store, services.settings.control_bucket).run(run_id).value
-    if run.owner != owner:
-        raise RunSuperseded(f"run {run_id} is owned by {run.owner}, not by {owner}")
+    Documents(services.store, services.settings.control_bucket).owned_run(run_id, owner)
     store_token(services, run_id, shard, token)
     return type(advance(services, run_id, shard)).__name__
 

@@ -14,7 +14,7 @@ from typing import Any
 from drydock.accounting import Accounts
 from drydock.detection import run_keys, shard_inputs
 from drydock.documents import Documents, Versioned
-from drydock.errors import Conflict, Malformed, NotFound, RunSuperseded
+from drydock.errors import Conflict, Malformed, NotFound
 from drydock.keys import ControlKeys
 from drydock.outcome import (
     Settled,
@@ -55,9 +55,7 @@ def aggregate_shard(
         RunSuperseded: another execution owns the run now.
     """
     documents = Documents(services.store, services.settings.control_bucket)
-    run = documents.run(run_id).value
-    if run.owner != owner:
-        raise RunSuperseded(f"run {run_id} is owned by {run.owner}, not by {owner}")
+    run = documents.owned_run(run_id, owner)
     inputs = shard_inputs(services.store, run, shard)
     known = documents.shard(run, shard, inputs)
     if cursor is None:

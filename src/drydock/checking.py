@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from drydock.errors import DrydockError, NotFound, RequestRejected
 from drydock.images import is_allowed
-from drydock.planning import is_input_key
+from drydock.inputs import list_inputs, list_object
 from drydock.request import Request
 from drydock.services import Services
 from drydock.store import AccessDenied
@@ -22,13 +22,12 @@ _MAX_ASSET_OBJECTS = 10_000
 
 @dataclass(slots=True)
 class Checked:
-    """What the checks found. ``is_list``: the input is an object with URIs, not a prefix."""
+    """What the checks found."""
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     assets: dict[str, PinnedAsset] = field(default_factory=dict)
     dockfiles: PinnedAsset | None = None
-    is_list: bool = False
 
     def refuse_problems(self) -> None:
         """Refuse the request if anything is wrong with it.
@@ -99,22 +98,14 @@ def _check_bucket(
 def _check_input(services: Services, checked: Checked, request: Request) -> None:
     """An exact object is a list, anything else a prefix that must hold at least one input."""
     uri = parse_s3_uri(request.input)
-    if not uri.is_folder:
-        try:
-            found = services.store.head(uri.bucket, uri.key)
-        except NotFound:
-            pass
-        else:
-            checked.is_list = True
-            if found.size == 0:
-                checked.problems.append(f"input: {request.input!r} was given: the list is empty")
-            return
+    found = list_object(services.store, uri)
+    if found is not None:
+        if found.size == 0:
+            checked.problems.append(f"input: {request.input!r} was given: the list is empty")
+        return
     folder = uri.folder()
-    recursive = request.options.recursive
-    listed = services.store.list(
-        folder.bucket, folder.key, delimiter=None if recursive else "/", page_size=100
-    )
-    if not any(is_input_key(found.key, folder.key, recursive=recursive) for found in listed):
+    listed = list_inputs(services.store, folder, recursive=request.options.recursive)
+    if next(listed, None) is None:
         checked.problems.append(f"input: {request.input!r} was given: nothing lies below {folder}")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from drydock.documents import Documents
-from drydock.errors import Malformed, RunSuperseded
+from drydock.errors import Malformed
 from drydock.keys import RunKeys, parse_part_record_name
 from drydock.markers import ListedMarker, Settlement, settle
 from drydock.run_document import RunDocument
@@ -72,9 +72,8 @@ def detect_restarts(services: Services, run_id: str, shard: int, owner: str) -> 
     Raises:
         RunSuperseded: another execution owns the run now.
     """
-    run = Documents(services.store, services.settings.control_bucket).run(run_id).value
-    if run.owner != owner:
-        raise RunSuperseded(f"run {run_id} is owned by {run.owner}, not by {owner}")
+    documents = Documents(services.store, services.settings.control_bucket)
+    run = documents.owned_run(run_id, owner)
     inputs = shard_inputs(services.store, run, shard)
     settlement = list_markers(services.store, run, shard, inputs)
     return {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from drydock.errors import AlreadyExists, Conflict, NotFound
+from drydock.errors import AlreadyExists, Conflict, NotFound, RunSuperseded
 from drydock.keys import ControlKeys
 from drydock.run_document import RunDocument, parse_run_document
 from drydock.shard_document import ShardDocument, parse_shard_document
@@ -38,6 +38,17 @@ class Documents:
         """
         found = self._store.get(self._bucket, ControlKeys(run_id).run_document())
         return Versioned(parse_run_document(found.body), found.etag)
+
+    def owned_run(self, run_id: str, owner: str) -> RunDocument:
+        """The run's document, for an execution that acts for it.
+
+        Raises:
+            RunSuperseded: another execution owns the run now.
+        """
+        run = self.run(run_id).value
+        if run.owner != owner:
+            raise RunSuperseded(f"run {run_id} is owned by {run.owner}, not by {owner}")
+        return run
 
     def create_run(self, document: RunDocument) -> None:
         """Write the first version of a run's document.

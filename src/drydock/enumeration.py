@@ -9,26 +9,21 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import IO, Any
+from typing import Any
 
 from drydock.checking import check_request
 from drydock.detection import run_keys, shard_inputs
 from drydock.documents import Documents
 from drydock.errors import AlreadyExists, Changed, Conflict, NotFound, RequestRejected
+from drydock.inputs import list_inputs, list_object
 from drydock.intake import claim_upload, read_request, reject, upload_of
 from drydock.keys import RunKeys
 from drydock.markers import encode_skipped
 from drydock.opening import open_run
-from drydock.planning import (
-    ListedInput,
-    PlannedShard,
-    is_input_key,
-    plan_list,
-    plan_prefix,
-    survey_list,
-)
+from drydock.planning import PlannedShard, plan_list, plan_prefix, survey_list
 from drydock.run_document import RunDocument
 from drydock.services import Services
+from drydock.store import Listed
 from drydock.tasks import encode_lines, parse_tasks
 from drydock.uris import S3Uri, parse_s3_uri
 
@@ -121,26 +116,34 @@ def _written_shards(services: Services, run: RunDocument) -> int:
 
 def _planned(services: Services, run: RunDocument, first_shard: int) -> Iterator[PlannedShard]:
     uri = parse_s3_uri(run.identity["input"])
-    size = services.settings.shard_size
-    if not uri.is_folder:
-        try:
-            found = services.store.head(uri.bucket, uri.key)
-        except NotFound:
-            pass
-        else:
-            return _planned_list(services, run, uri, found.size, first_shard)
+    found = list_object(services.store, uri)
+    if found is not None:
+        return _planned_list(services, run, uri, found, first_shard)
     folder = uri.folder()
-    recursive = bool(run.identity["options"].get("recursive"))
-    listed = _listed_inputs(services, run, folder, first_shard, recursive=recursive)
-    return plan_prefix(listed, folder.bucket, size, first_shard)
+    listed = list_inputs(
+        services.store,
+        folder,
+        recursive=bool(run.identity["options"].get("recursive")),
+        start_after=_last_key(services, run, first_shard),
+    )
+    return plan_prefix(listed, folder.bucket, services.settings.shard_size, first_shard)
+
+
+def _last_key(services: Services, run: RunDocument, first_shard: int) -> str | None:
+    """The key of the last input before a shard; None before the first."""
+    if first_shard == 0:
+        return None
+    key = run_keys(run).manifest_tasks(first_shard - 1)
+    records = parse_tasks(services.store.get(run.output_bucket, key).body)
+    return parse_s3_uri(records[-1].uri).key
 
 
 def _planned_list(
-    services: Services, run: RunDocument, uri: S3Uri, size_bytes: int, first_shard: int
+    services: Services, run: RunDocument, uri: S3Uri, found: Listed, first_shard: int
 ) -> Iterator[PlannedShard]:
-    etag = run.input_etag or services.store.head(uri.bucket, uri.key).etag
+    etag = run.input_etag or found.etag
     buckets = services.settings.data_buckets
-    survey = survey_list(_chunks(services, uri, etag), size_bytes, buckets)
+    survey = survey_list(_chunks(services, uri, etag), found.size, buckets)
     # Pinned only once it is known to be good: a list that was refused may be mended.
     chunks = _chunks(services, uri, _pin_list(services, run, etag))
     return plan_list(chunks, survey, services.settings.shard_size, first_shard)
@@ -161,31 +164,7 @@ def _chunks(services: Services, uri: S3Uri, etag: str) -> Iterator[bytes]:
         stream = services.store.get_stream(uri.bucket, uri.key, etag=etag)
     except Changed as error:
         raise RequestRejected([f"input: {uri} changed while it was enumerated"]) from error
-    with stream.body:
-        yield from _read_chunks(stream.body)
-
-
-def _read_chunks(body: IO[bytes]) -> Iterator[bytes]:
-    while chunk := body.read(_CHUNK_BYTES):
-        yield chunk
-
-
-def _listed_inputs(
-    services: Services, run: RunDocument, folder: S3Uri, first_shard: int, *, recursive: bool
-) -> Iterator[ListedInput]:
-    start_after = None
-    if first_shard:
-        key = run_keys(run).manifest_tasks(first_shard - 1)
-        last = parse_tasks(services.store.get(run.output_bucket, key).body)[-1]
-        start_after = parse_s3_uri(last.uri).key
-    for found in services.store.list(
-        folder.bucket,
-        folder.key,
-        start_after=start_after,
-        delimiter=None if recursive else "/",
-    ):
-        if is_input_key(found.key, folder.key, recursive=recursive):
-            yield ListedInput(found.key, found.size, found.etag)
+    yield from stream.chunks()
 
 
 def _write_shard(services: Services, run: RunDocument, keys: RunKeys, shard: PlannedShard) -> None:

@@ -12,7 +12,7 @@ from drydock.accounting import Accounts, Verdict, add_up, verdict
 from drydock.aggregation import failures_key, read_accounts, top_key, valid_accounts
 from drydock.detection import run_keys
 from drydock.documents import Documents
-from drydock.errors import NotFound, RunSuperseded
+from drydock.errors import NotFound
 from drydock.ranking import Ranked, Ranking, parse_ranked
 from drydock.run_document import RunDocument
 from drydock.services import Services
@@ -28,9 +28,7 @@ def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]
         RunSuperseded: another execution owns the run now.
     """
     documents = Documents(services.store, services.settings.control_bucket)
-    run = documents.run(run_id).value
-    if run.owner != owner:
-        raise RunSuperseded(f"run {run_id} is owned by {run.owner}, not by {owner}")
+    run = documents.owned_run(run_id, owner)
     keys = run_keys(run)
     items = json.loads(services.store.get(run.output_bucket, keys.shards()).body)
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
