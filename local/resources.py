@@ -67,7 +67,11 @@ class Deployment:
 def deploy_resource(
     deployment: Deployment, logical_id: str, kind: str, properties: Properties
 ) -> Deployed:
-    """Make one resource; its properties are resolved already."""
+    """Make one resource; its properties are resolved already.
+
+    Raises:
+        TemplateError: a type, property or file that there is not.
+    """
     if kind in _MAKERS:
         ref, attributes = _MAKERS[kind](deployment, logical_id, properties)
         return Deployed(logical_id, kind, ref, attributes)
@@ -77,6 +81,8 @@ def deploy_resource(
 def _made_up(
     deployment: Deployment, logical_id: str, kind: str, properties: Properties
 ) -> Deployed:
+    if kind.startswith("AWS::Serverless::"):
+        raise TemplateError(f"{logical_id}: SAM knows no type {kind}")
     name = deployment.name(logical_id)
     service = kind.split("::")[1].lower()
     arn = f"arn:aws:{service}:{deployment.aws.region}:{ACCOUNT}:{name}"
