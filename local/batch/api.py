@@ -56,16 +56,17 @@ class Batch:
         self._fleet = Fleet(directory / "machines", machines=machines, vcpus=vcpus)
         self._processes = WarmProcesses(preload)
         self._publisher = Publisher(emit, region, account)
+        self._launcher = Launcher(
+            directory=directory,
+            processes=self._processes,
+            endpoint_url=endpoint_url,
+            region=region,
+            stack_image=stack_image if callable(stack_image) else lambda: stack_image,
+        )
+        # Jobs end with the embedded AWS that ran them: one that died could not tidy up.
+        self._launcher.clean_all()
         self._scheduler = Scheduler(
-            fleet=self._fleet,
-            publisher=self._publisher,
-            launcher=Launcher(
-                directory=directory,
-                processes=self._processes,
-                endpoint_url=endpoint_url,
-                region=region,
-                stack_image=stack_image if callable(stack_image) else lambda: stack_image,
-            ),
+            fleet=self._fleet, publisher=self._publisher, launcher=self._launcher
         )
         self.imds = Imds(self._fleet)
         self._service = botocore.session.get_session().get_service_model("batch")
@@ -109,10 +110,11 @@ class Batch:
             return dict(Counter(job.status for job in jobs if not job.children))
 
     def close(self) -> None:
-        """Kills all that runs and emits nothing more."""
+        """Kills all that runs and emits nothing more; of files only the logs stay."""
         self._scheduler.close()
         self._processes.close()
         self._publisher.close()
+        self._launcher.clean_all()
 
     # -- operations
 

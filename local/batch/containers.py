@@ -58,6 +58,11 @@ class Launcher:
         """Removes the container's own files; logs and volumes stay."""
         shutil.rmtree(self._root(job, attempt), ignore_errors=True)
 
+    def clean_all(self) -> None:
+        """Removes what containers and machines of an earlier time left behind; logs stay."""
+        for name in ("containers", "machines"):
+            shutil.rmtree(self.directory / name, ignore_errors=True)
+
     def _root(self, job: Job, attempt: int) -> Path:
         return self.directory / "containers" / file_stem(job, attempt)
 

@@ -44,6 +44,10 @@ class Machine:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
+    def wipe(self) -> None:
+        """Its disk is gone with it."""
+        shutil.rmtree(self.directory / self.id, ignore_errors=True)
+
 
 class Fleet:
     """The machines there are: always the same number of them."""
@@ -67,9 +71,9 @@ class Fleet:
         return next((machine for machine in self.machines if machine.id == machine_id), None)
 
     def replace(self, machine: Machine) -> None:
-        """Spot capacity comes back as another instance; the disk of the old one is gone."""
-        self.machines[self.machines.index(machine)] = Machine(self._vcpus, self._directory)
-        shutil.rmtree(machine.directory / machine.id, ignore_errors=True)
+        """Spot capacity comes back as another instance; nothing when that has happened already."""
+        if machine in self.machines:
+            self.machines[self.machines.index(machine)] = Machine(self._vcpus, self._directory)
 
 
 class Imds:

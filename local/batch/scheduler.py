@@ -215,8 +215,9 @@ class Scheduler:
                 machine,
                 lambda code: self._inbox.put(lambda: self._exited(attempt, code)),
             )
-        except StartError as error:
-            job.container["reason"] = str(error)
+        except (StartError, OSError) as error:
+            own = isinstance(error, StartError)
+            job.container["reason"] = f"{'' if own else 'CannotCreateContainerError: '}{error}"
             self._attempt_ended(attempt, "Task failed to start")
             return
         job.started_ms = now_ms()
@@ -241,6 +242,8 @@ class Scheduler:
         del self.running[job.id]
         attempt.machine.used.pop(job.id, None)
         self._launcher.clean(job, attempt.number)
+        if attempt.lost:
+            attempt.machine.wipe()
         job.attempts.append(_attempt_detail(job, reason))
         if attempt.stopped is not None:
             self._move(job, "FAILED", attempt.stopped)
@@ -282,6 +285,7 @@ class Scheduler:
                 attempt.lost = True
                 attempt.handle.kill()
         self._fleet.replace(machine)
+        machine.wipe()
 
 
 def _mark(job: Job, *, terminated: bool) -> None:

@@ -95,6 +95,7 @@ def test_patterns_that_aws_refuses(aws, rule):
         ({"environment": [{"name": "AWS_BATCH_JOB_ID", "value": "x"}]}, "AWS_BATCH"),
         ({"command": [""]}, "empty strings"),
         ({"image": ""}, "without image"),
+        ({"secrets": [{"name": "A", "valueFrom": "arn:x"}]}, "secrets"),
     ],
 )
 def test_definitions_that_aws_refuses(aws, properties, said):

@@ -242,3 +242,22 @@ def test_too_long_overrides_are_accepted_and_fail(aws):
     child = aws.describe(f"{job_id}:0")
     assert child["statusReason"] == "Container Overrides length must be at most 8192"
     assert child["attempts"] == []
+
+
+def test_what_cannot_be_started_for_lack_of_anything_else_says_so(tmp_path):
+    with bench(tmp_path) as aws:
+        aws.batch._processes.close()
+        job = aws.wait(aws.submit(["true"], retryStrategy={"attempts": 2}))
+        assert (job["status"], job["statusReason"]) == ("FAILED", "Task failed to start")
+        assert job["container"]["reason"].startswith("CannotCreateContainerError: ")
+        assert len(job["attempts"]) == 2
+
+
+def test_of_files_only_the_logs_stay(tmp_path):
+    (tmp_path / "containers" / "of-one-that-died").mkdir(parents=True)
+    with bench(tmp_path) as aws:
+        assert not (tmp_path / "containers").exists()
+        aws.sh("echo said; sleep 300")
+        until(lambda: aws.batch.running() == 1)
+        assert (tmp_path / "containers").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
