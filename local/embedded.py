@@ -7,6 +7,7 @@ bus and the data's place on disk are ours. `local.deploy` fills it from a templa
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -178,6 +179,7 @@ class EmbeddedAws:
         if not _one_at_a_time.acquire(blocking=False):
             raise DirectoryInUseError("this process runs an embedded AWS already")
         closing.callback(_one_at_a_time.release)
+        closing.enter_context(_log_to(self.directory / "logs" / "embedded.log"))
 
         self.lambdas = Lambdas(
             self.directory,
@@ -297,6 +299,24 @@ def _lock_of(directory: Path) -> Iterator[None]:
         lock.flush()
         yield
         lock.truncate(0)
+
+
+@contextlib.contextmanager
+def _log_to(file: Path) -> Iterator[None]:
+    """Keep warnings of the services in a file; nobody's terminal is for them."""
+    file.parent.mkdir(exist_ok=True)
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("local", "moto", "werkzeug")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()
 
 
 @contextlib.contextmanager

@@ -28,6 +28,15 @@ _BEGUN_S = 5.0
 # StartExecution: input up to 256 KiB, a name of up to 80 characters (Step Functions API reference).
 _INPUT_BYTES = 262_144
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+# The one error of each request that moto raises without a name.
+_NAMELESS = {
+    "StartExecution": "InvalidExecutionInput",
+    "CreateStateMachine": "InvalidDefinition",
+    "UpdateStateMachine": "InvalidDefinition",
+    "SendTaskSuccess": "TaskTimedOut",
+    "SendTaskFailure": "TaskTimedOut",
+    "SendTaskHeartbeat": "TaskTimedOut",
+}
 # Events carry input and output up to 248 KiB (Step Functions guide, "EventBridge payloads").
 _EVENT_BYTES = 248 * 1024
 
@@ -46,12 +55,14 @@ class StatesFront:
         """Answer one Step Functions request."""
         action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         if action == "StartExecution":
-            return self._start(environ).send(start_response)
-        if action == "StopExecution":
-            return self._stop(environ).send(start_response)
-        if action in ("CreateStateMachine", "UpdateStateMachine"):
-            return self._define(environ).send(start_response)
-        return self._moto(environ, start_response)
+            answer = self._start(environ)
+        elif action == "StopExecution":
+            answer = self._stop(environ)
+        elif action in ("CreateStateMachine", "UpdateStateMachine"):
+            answer = self._define(environ)
+        else:
+            answer = call(self._moto, environ)
+        return _with_a_name(answer, action).send(start_response)
 
     def running(self) -> list[str]:
         """ARNs of the executions that have not ended."""
@@ -77,13 +88,16 @@ class StatesFront:
         return answer
 
     def _stop(self, environ: "WSGIEnvironment") -> Answer:
-        request = _request(environ)
+        """A stopped execution is ABORTED at once; moto waits for whatever its task waits for."""
+        request, execution = _request(environ), None
         with contextlib.suppress(Exception):  # no such execution: moto answers that
             execution = moto_backends.execution(request["executionArn"])
             _wait_until_begun(execution)
-            if execution.status == "RUNNING":
-                execution.error, execution.cause = request.get("error"), request.get("cause")
-        return call(self._moto, environ)
+        running = execution is not None and execution.status == "RUNNING"
+        answer = call(self._moto, environ)
+        if answer.ok and running:
+            moto_backends.abort(execution, request.get("error"), request.get("cause"))
+        return answer
 
     def _define(self, environ: "WSGIEnvironment") -> Answer:
         with contextlib.suppress(ValueError):  # no JSON: moto answers that
@@ -93,6 +107,16 @@ class StatesFront:
                 message = "Invalid State Machine Definition: " + "; ".join(problems)
                 return refusal("400 Bad Request", "InvalidDefinition", message)
         return call(self._moto, environ)
+
+
+def _with_a_name(answer: Answer, action: str) -> Answer:
+    """Give an error its name: the interpreter leaves out some, and callers match on them."""
+    if answer.ok or action not in _NAMELESS:
+        return answer
+    document = json.loads(answer.body)
+    if document.get("__type"):
+        return answer
+    return refusal(answer.status, _NAMELESS[action], document.get("message") or _NAMELESS[action])
 
 
 class _Watch:

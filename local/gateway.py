@@ -8,12 +8,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from local.http import Answer, refusal, signature_of
+from local.http import refusal, s3_refusal, signature_of
 from local.moto_apps import MotoApp
 
 if TYPE_CHECKING:
@@ -118,13 +118,10 @@ def _operation(environ: "WSGIEnvironment") -> str:
 
 def _unsigned(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """S3's own words, in its own format: it is the service that people call without signing."""
-    body = (
-        b"<?xml version='1.0' encoding='UTF-8'?>\n<Error><Code>AccessDenied</Code>"
-        b"<Message>Access Denied: the request is not signed.</Message></Error>"
-    )
-    headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
-    content = b"" if environ["REQUEST_METHOD"] == "HEAD" else body
-    return Answer("403 Forbidden", headers, content).send(start_response)
+    answer = s3_refusal("403 Forbidden", "AccessDenied", "The request is not signed.")
+    if environ["REQUEST_METHOD"] == "HEAD":
+        answer = replace(answer, body=b"")
+    return answer.send(start_response)
 
 
 def _handler() -> type[WSGIRequestHandler]:

@@ -7,6 +7,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -47,6 +48,8 @@ def signature_of(environ: "WSGIEnvironment") -> Signature | None:
     text = environ.get("HTTP_AUTHORIZATION", "")
     if not text:
         query = urllib.parse.parse_qs(environ.get("QUERY_STRING", ""))
+        if "AWSAccessKeyId" in query:  # version 2: S3 alone, what boto3 presigns by default
+            return Signature(query["AWSAccessKeyId"][0], "", "s3")
         text = "Credential=" + query.get("X-Amz-Credential", [""])[0]
     match = _SCOPE.search(text)
     return Signature(*match.groups()) if match else None
@@ -97,6 +100,14 @@ def json_answer(status: str, document: Mapping[str, Any], **headers: str) -> Ans
     fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     fields.update({name.replace("_", "-"): value for name, value in headers.items()})
     return Answer(status, list(fields.items()), body)
+
+
+def s3_refusal(status: str, code: str, message: str) -> Answer:
+    """An AWS error as S3 writes it."""
+    text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    body = f"<?xml version='1.0' encoding='UTF-8'?>\n{text}".encode()
+    headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+    return Answer(status, headers, body)
 
 
 def refusal(status: str, code: str, message: str) -> Answer:

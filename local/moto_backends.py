@@ -79,6 +79,15 @@ def execution(arn: str) -> Any:
     return _backend("stepfunctions", arn.split(":")[3]).describe_execution(arn)
 
 
+def abort(execution: Any, error: str | None, cause: str | None) -> None:
+    """Give a stopped execution its status now, with its reason."""
+    from moto.stepfunctions.parser.api import ExecutionStatus  # noqa: PLC0415
+
+    execution.error, execution.cause = error, cause
+    execution.stop_date = datetime.now(UTC)
+    execution.exec_status = ExecutionStatus.ABORTED
+
+
 def _backend(service: Any, region: str) -> Any:
     if service == "stepfunctions":
         from moto.stepfunctions.parser.models import stepfunctions_parser_backends  # noqa: PLC0415

@@ -4,6 +4,7 @@ moto checks `If-None-Match` and `If-Match` and then writes, which two threads ca
 promises that one of them wins. So requests that write wait here for each other, key by key.
 """
 
+import logging
 import threading
 import time
 import urllib.parse
@@ -15,13 +16,14 @@ from xml.etree import ElementTree as ET
 
 from local import moto_backends
 from local.events import Emit, aws_event
-from local.http import Answer, call, signature_of, take_body
+from local.http import Answer, call, s3_refusal, signature_of, take_body
 from local.names import ACCOUNT
 from local.s3_mirror import S3Mirror
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+_LOG = logging.getLogger(__name__)
 _STRIPES = 64
 
 
@@ -44,12 +46,21 @@ class S3Front:
         """Answer one S3 request; what it wrote is in the mirror before the answer leaves."""
         if environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS"):
             return self._moto(environ, start_response)
+        try:
+            answer = self._write(environ)
+        except OSError as error:
+            _LOG.exception("the directory did not take it")
+            message = f"The embedded AWS could not write its directory: {error}"
+            answer = s3_refusal("500 Internal Server Error", "InternalError", message)
+        return answer.send(start_response)
+
+    def _write(self, environ: "WSGIEnvironment") -> Answer:
         bucket, key = _bucket_and_key(environ)
         if key:
-            return self._write_object(environ, bucket, key).send(start_response)
+            return self._write_object(environ, bucket, key)
         if "delete" in _query(environ):
-            return self._delete_objects(environ, bucket).send(start_response)
-        return self._change_bucket(environ, bucket).send(start_response)
+            return self._delete_objects(environ, bucket)
+        return self._change_bucket(environ, bucket)
 
     def _write_object(self, environ: "WSGIEnvironment", bucket: str, key: str) -> Answer:
         take_body(environ)  # before the lock: a slow sender holds up nobody
