@@ -121,9 +121,7 @@ def _begin(
         documents.replace_shard(run.run_id, known, void_markers(document, ()))
         return None
     key = ControlKeys(run.run_id).frozen(document.shard, services.unique())
-    services.store.put_once(
-        services.settings.control_bucket, key, encode_outcome(collected.settled)
-    )
+    services.store.put(services.settings.control_bucket, key, encode_outcome(collected.settled))
     if not remaining:
         key = _freeze(documents, run, known, key)
     return {

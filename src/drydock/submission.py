@@ -28,15 +28,18 @@ def write_round(
     decision: SubmitRound,
     unique: str,
 ) -> None:
-    """Write a round's task list and task document, before anybody is told of them."""
+    """Write a round's task list and task document, before anybody is told of them.
+
+    Their keys are unique: a condition could only turn a lost answer into a refusal.
+    """
     store, bucket = services.store, services.settings.control_bucket
     control = ControlKeys(run.run_id)
     manifest = store.get(run.output_bucket, run_keys(run).manifest_tasks(document.shard))
     records = parse_tasks(manifest.body)
     tasks_key = control.round_tasks(document.shard, decision.number, unique)
-    store.put_once(bucket, tasks_key, encode_tasks(records[place] for place in decision.places))
+    store.put(bucket, tasks_key, encode_tasks(records[place] for place in decision.places))
     task_document = _task_document(services, run, document, decision, tasks_key)
-    store.put_once(
+    store.put(
         bucket,
         control.round_document(document.shard, decision.number, unique),
         task_document.to_json(),
