@@ -261,10 +261,15 @@ def submit_shard(services: Services, run_id: str, shard: int, owner: str, token:
 
     Raises:
         RunSuperseded: another execution owns the run now.
+        Conflict: the owner, who waits on the token, does not show as running yet (DescribeExecution
+            is eventually consistent); a retry is right.
     """
     Documents(services.store, services.settings.control_bucket).owned_run(run_id, owner)
     store_token(services, run_id, shard, token)
-    return type(advance(services, run_id, shard)).__name__
+    decision = advance(services, run_id, shard)
+    if decision == decisions.Leave(decisions.OWNER_NOT_RUNNING):
+        raise Conflict(f"run {run_id}: {decisions.OWNER_NOT_RUNNING}")
+    return type(decision).__name__
 
 
 def store_token(services: Services, run_id: str, shard: int, token: str) -> None:

@@ -13,6 +13,7 @@ from drydock.shard_document import Ending, Queue, Round, ShardDocument
 ABORTED = "drydock: aborted"
 SUPERSEDED = "drydock: superseded"
 STOPPED = "drydock: stopped"
+OWNER_NOT_RUNNING = "the run's owner is not running"
 
 MAX_DELAY_S = 900.0
 ROUNDS_ON_SPOT = 4
@@ -121,7 +122,7 @@ def decide(
     if is_frozen_for(document, run):
         return Answer("complete")
     if document.epoch != run.epoch:
-        return EnterEpoch() if owner_running else Leave("the run's owner is not running")
+        return EnterEpoch() if owner_running else Leave(OWNER_NOT_RUNNING)
     current = document.current
     if current is not None and current.state == "claimed":
         is_silent = now >= current.lease_until or current.epoch != run.epoch
@@ -129,6 +130,9 @@ def decide(
     if current is not None and current.state == "submitted":
         if job is None or job.state == "active":
             return Leave("its job is active")
+        if job.state == "gone" and now < current.lease_until:
+            # DescribeJobs may not show a job that was submitted a moment ago.
+            return WaitUntil(current.lease_until)
         return _about_ended_job(document, current, job, _known(facts), first_delay_s)
     return _about_next_round(run, document, _known(facts), owner_running=owner_running, now=now)
 
@@ -154,7 +158,7 @@ def _about_next_round(
     if not facts.remaining:
         return Answer("complete")
     if not owner_running:
-        return Leave("the run's owner is not running")
+        return Leave(OWNER_NOT_RUNNING)
     if run.active_stop is not None:
         return Answer("stopped")
     if document.barren >= int(run.current.request["max_rounds"]):
