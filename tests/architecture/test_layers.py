@@ -9,7 +9,16 @@ from tests.architecture.imports import ROOT, core_closure, core_modules, importe
 # Plain data in, plain data out: no AWS, no clock, no randomness, no environment.
 PURE = {
     *("accounting", "decision", "errors", "failures", "images", "keys", "markers", "parts"),
-    *("planning", "ranking", "run_document", "shard_document", "task_document", "tasks", "uris"),
+    *(
+        "inputs",
+        "planning",
+        "ranking",
+        "run_document",
+        "shard_document",
+        "task_document",
+        "tasks",
+        "uris",
+    ),
 }
 # Where the world's data come in: each with the one library that it is there for.
 BORDERS = {"request": "pydantic", "settings": "os", "tables": "pyarrow"}
