@@ -101,7 +101,7 @@ def test_only_two_functions_load_the_heavy_libraries(path):
 def test_the_worker_knows_neither_functions_nor_their_libraries(path):
     theirs = {"functions", "local", "aws_lambda_powertools", "pydantic", "pyarrow", *AWS}
     assert packages(path) & (theirs | {function.stem for function in FUNCTIONS}) == set()
-    assert core_closure(path) <= PURE | {"store", "inputs"}
+    assert core_closure(path) <= PURE | {"store"}
 
 
 @pytest.mark.parametrize("folder", ["src", "functions", "worker"])
