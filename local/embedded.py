@@ -6,9 +6,10 @@ bus and the data's place on disk are ours. `local.deploy` fills it from a templa
 
 import contextlib
 import fcntl
+import importlib.util
 import json
-import logging
 import os
+import pkgutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ from local.lambdas import FunctionUnknownError, Lambdas
 from local.moto_apps import MotoApp
 from local.names import ACCOUNT, DEFAULT_REGION, state_machine_arn
 from local.principals import credentials
+from local.processes import prepare_forkserver
 from local.queues import QueuePoller
 from local.s3_front import S3Front
 from local.s3_mirror import S3Mirror
@@ -179,7 +181,8 @@ class EmbeddedAws:
         if not _one_at_a_time.acquire(blocking=False):
             raise DirectoryInUseError("this process runs an embedded AWS already")
         closing.callback(_one_at_a_time.release)
-        closing.enter_context(_log_to(self.directory / "logs" / "embedded.log"))
+        # Before the first process: what is not imported by then each of them imports for itself.
+        prepare_forkserver([*_worth_preloading()])
 
         self.lambdas = Lambdas(
             self.directory,
@@ -301,22 +304,13 @@ def _lock_of(directory: Path) -> Iterator[None]:
         lock.truncate(0)
 
 
-@contextlib.contextmanager
-def _log_to(file: Path) -> Iterator[None]:
-    """Keep warnings of the services in a file; nobody's terminal is for them."""
-    file.parent.mkdir(exist_ok=True)
-    handler = logging.FileHandler(file, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.setLevel(logging.WARNING)
-    loggers = [logging.getLogger(name) for name in ("local", "moto", "werkzeug")]
-    for logger in loggers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-        handler.close()
+def _worth_preloading() -> Iterator[str]:
+    """What jobs and functions import, and what stays the same while the embedded AWS runs."""
+    yield from ("boto3", "pydantic", "aws_lambda_powertools", "aws_lambda_powertools.metrics")
+    yield from ("local.lambda_child", "worker.agent")
+    core = importlib.util.find_spec("drydock")
+    for module in pkgutil.iter_modules(core.submodule_search_locations if core else ()):
+        yield f"drydock.{module.name}"
 
 
 @contextlib.contextmanager

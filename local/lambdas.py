@@ -28,8 +28,6 @@ ASYNCHRONOUS_PAYLOAD_BYTES = 256 * 1024
 # Lambda waits one and two minutes between the tries of an asynchronous call; we need not.
 ASYNCHRONOUS_WAITS_S = (0.5, 1.0)
 
-PRELOAD = ("boto3", "aws_lambda_powertools", "aws_lambda_powertools.metrics", "pydantic")
-
 
 class LambdaError(Exception):
     """A call that Lambda refuses; `code` is AWS's name for why."""
@@ -90,7 +88,7 @@ class Lambdas:
         self._endpoint_url = endpoint_url
         self._region = region
         self._dead_letter = dead_letter
-        self._warm = WarmProcesses(["local.lambda_child", *PRELOAD])
+        self._warm = WarmProcesses([])
         self._sockets = Path(tempfile.mkdtemp(prefix="drydock-"))
         self._functions: dict[str, FunctionSpec] = {}
         self._idle: dict[str, list[LambdaProcess]] = defaultdict(list)
