@@ -22,6 +22,7 @@ from drydock.errors import (
     Changed,
     Conflict,
     DrydockError,
+    Malformed,
     NotFound,
     StoreUnavailable,
 )
@@ -38,6 +39,12 @@ _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 _REFUSED = {"403", "AccessDenied", "AllAccessDisabled"}
 _FAILED_CONDITION = {"412", "PreconditionFailed"}
 _RACE = {"409", "ConditionalRequestConflict", "OperationAborted"}
+_BEYOND = {"416", "InvalidRange"}
+_RACES = 5
+
+
+class _Raced(Conflict):
+    """Raised when S3 refused a conditional write because another was under way (409)."""
 
 
 class AccessDenied(DrydockError):
@@ -92,8 +99,12 @@ def _named(error: Exception) -> DrydockError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     if code in _MISSING:
         return NotFound(str(error))
-    if code in _FAILED_CONDITION or code in _RACE:
+    if code in _RACE:
+        return _Raced(str(error))
+    if code in _FAILED_CONDITION:
         return Conflict(str(error))
+    if code in _BEYOND:
+        return Malformed(f"the object is shorter than it must be: {error}")
     if code in _REFUSED:
         return AccessDenied(str(error))
     return StoreUnavailable(str(error))
@@ -129,6 +140,11 @@ class Store:
         client = boto3.client("s3", config=config, **cast("dict[str, Any]", credentials))
         return cls(client, kms_key_id)
 
+    @property
+    def region(self) -> str:
+        """The Region that this store speaks to."""
+        return self._client.meta.region_name
+
     def encrypting_with(self, kms_key_id: str | None) -> Store:
         """The same S3, with what is written encrypted by another key."""
         return Store(self._client, kms_key_id)
@@ -147,11 +163,18 @@ class Store:
         Raises:
             AlreadyExists: it exists. It may be this very call's: an SDK retry after an answer that
                 was lost. Whoever must know reads the object.
+            StoreUnavailable: others wrote it each time, so nobody knows whether it exists.
         """
-        try:
-            return self._put(bucket, key, body, content_type, {"IfNoneMatch": "*"})
-        except Conflict as error:
-            raise AlreadyExists(f"s3://{bucket}/{key} exists already") from error
+        start = 0 if isinstance(body, bytes) else body.tell()
+        for _ in range(_RACES):
+            try:
+                return self._put(bucket, key, body, content_type, {"IfNoneMatch": "*"})
+            except _Raced:
+                if not isinstance(body, bytes):
+                    body.seek(start)
+            except Conflict as error:
+                raise AlreadyExists(f"s3://{bucket}/{key} exists already") from error
+        raise StoreUnavailable(f"s3://{bucket}/{key} was being written by others {_RACES} times")
 
     def replace(self, bucket: str, key: str, body: bytes, etag: str) -> str:
         """Write an object if it still has that ETag; return the new one.
@@ -160,7 +183,7 @@ class Store:
             Conflict: somebody else wrote or removed it first.
         """
         try:
-            return self._put(bucket, key, body, None, {"IfMatch": etag})
+            return self._put(bucket, key, body, None, {"IfMatch": f'"{etag}"'})
         except NotFound as error:
             raise Conflict(str(error)) from error
 
@@ -197,6 +220,7 @@ class Store:
         Raises:
             NotFound: there is no such object.
             Changed: its ETag is not ``etag``.
+            Malformed: it ends before the range begins.
         """
         stream = self.get_stream(bucket, key, first_byte=first_byte, last_byte=last_byte, etag=etag)
         try:
@@ -218,8 +242,8 @@ class Store:
     ) -> StoredStream:
         """Open an object for reading; arguments and errors as for :meth:`get`."""
         extra: dict[str, Any] = {}
-        if first_byte is not None:
-            extra["Range"] = f"bytes={first_byte}-{'' if last_byte is None else last_byte}"
+        if first_byte is not None or last_byte is not None:
+            extra["Range"] = f"bytes={first_byte or 0}-{'' if last_byte is None else last_byte}"
         if etag is not None:
             extra["IfMatch"] = f'"{etag}"'
         try:
@@ -297,7 +321,7 @@ class Store:
         Raises:
             Conflict: it is another object by now.
         """
-        self._client.delete_object(Bucket=bucket, Key=key, IfMatch=etag)
+        self._client.delete_object(Bucket=bucket, Key=key, IfMatch=f'"{etag}"')
 
     @_translated
     def bucket_region(self, bucket: str) -> str:
