@@ -130,7 +130,8 @@ def decide(
     if current is not None and current.state == "submitted":
         if job is None or job.state == "active":
             return Leave("its job is active")
-        if job.state == "gone" and now < current.lease_until:
+        is_fresh = now < current.lease_until and current.epoch == run.epoch
+        if job.state == "gone" and is_fresh:
             # DescribeJobs may not show a job that was submitted a moment ago.
             return WaitUntil(current.lease_until)
         return _about_ended_job(document, current, job, _known(facts), first_delay_s)
