@@ -1,0 +1,455 @@
+"""What an attempt does around its tool: parts, markers, restarts, stops. The tool only counts."""
+
+import itertools
+import json
+import os
+import signal
+
+import boto3
+import pytest
+from moto import mock_aws
+
+import worker.attempt
+from drydock.errors import StoreUnavailable
+from drydock.run_document import Epoch, RunDocument, Stop, put_stop
+from drydock.store import Store
+from tests.worker.counting import CountingTool
+from tests.worker.support import CONTROL, DATA, RUN_ID, Shard
+from worker.agent import main
+from worker.endings import Misconfigured
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+class MortalStore(Store):
+    """S3 for a process that dies after its n-th write, or in place of it."""
+
+    def __init__(self, client, writes, lost_answer=False):
+        super().__init__(client)
+        self.left = writes
+        self.lost_answer = lost_answer
+        self.written = []
+
+    def encrypting_with(self, _kms_key_id):
+        return self
+
+    def _put(self, bucket, key, body, content_type, condition):
+        if self.left == 0:
+            raise Died(key)
+        etag = super()._put(bucket, key, body, content_type, condition)
+        self.left -= 1
+        self.written.append(key)
+        if self.left == 0 and self.lost_answer:
+            raise Died(key)
+        return etag
+
+
+@pytest.fixture
+def client():
+    """S3 in this process: these tests make thousands of requests."""
+    with mock_aws():
+        client = boto3.client("s3")
+        for bucket in (CONTROL, DATA):
+            client.create_bucket(Bucket=bucket)
+        yield client
+
+
+@pytest.fixture
+def shard(store):
+    def make(*inputs, **values):
+        return Shard(store, list(inputs), receptor=b"small", **values)
+
+    return make
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    made = CountingTool()
+    monkeypatch.setattr(worker.attempt, "_POLL_S", 0.0)
+    monkeypatch.setattr(worker.attempt, "make_tool", lambda *_: made)
+    return made
+
+
+@pytest.fixture
+def run(store, scratch):
+    def run(shard, child=0, using=None, **extra):
+        return main(shard.environment(scratch, child, **extra), using or store)
+
+    return run
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Every part's period is over at once."""
+    monkeypatch.setattr(worker.attempt._History, "seconds", lambda _self: 1e6)
+
+
+def lines(*words):
+    return "\n".join(words).encode()
+
+
+def whole(made):
+    return [(row["index"], row["id"]) for row in made.rows()]
+
+
+def test_outputs_come_before_the_marker(shard, run, client, tool):
+    made = shard(("in/a", lines("1", "2")))
+    store = MortalStore(client, 100)
+    assert run(made, using=store) == 0
+    assert [key.split("/")[-1] for key in store.written] == [
+        "poses.gz.0",
+        "scores.gz.0",
+        "00000-00000.done",
+    ]
+
+
+def test_a_settled_input_is_not_touched(shard, run, client, tool):
+    made = shard(("in/a", lines("1")))
+    assert run(made) == 0
+    tool.open = None
+    store = MortalStore(client, 0)
+    assert run(made, using=store) == 0
+
+
+def test_at_most_six_requests_beside_its_own_data(shard, run, client, tool, store):
+    made = shard(*[(f"in/{number}", lines("1")) for number in range(3)])
+    asked = []
+    client.meta.events.register(
+        "before-parameter-build.s3", lambda params, model, **_: asked.append((model.name, params))
+    )
+    assert run(made, child=1) == 0
+    own = (made.keys.input_folder(0, 1), made.keys.markers_folder(0), "in/", "assets/")
+    beside = [
+        (name, params.get("Key") or params.get("Prefix"))
+        for name, params in asked
+        if name in ("ListObjectsV2", "HeadObject")
+        or not params["Key"].startswith(own)
+    ]
+    assert len(beside) <= 6, beside
+    assert "HeadObject" not in {name for name, _ in beside}
+
+
+def test_a_pack_costs_one_marker(shard, run, tool):
+    made = shard(*[(f"in/{number}", lines("1")) for number in range(5)], inputs_per_job=3)
+    assert [run(made, child=0), run(made, child=1)] == [0, 0]
+    assert made.markers() == ["00000-00002.done", "00003-00004.done"]
+    assert [summary.place for summary in made.marker("00000-00002.done")] == [0, 1, 2]
+
+
+def test_a_pack_flushes_its_markers_once_a_minute(shard, run, tool, monkeypatch):
+    made = shard(*[(f"in/{number}", lines("1")) for number in range(4)], inputs_per_job=4)
+    now = itertools.count(step=40)
+    plain = worker.attempt.MarkerWriter
+
+    def writer(*given, **named):
+        return plain(*given, clock=lambda: next(now), **named)
+
+    monkeypatch.setattr(worker.attempt, "MarkerWriter", writer)
+    assert run(made) == 0
+    assert len(made.markers()) > 1
+    assert whole(made) == [(number, "1") for number in range(4)]
+
+
+def test_a_failed_input_in_a_pack_leaves_the_others_alone(shard, run, tool):
+    made = shard(
+        ("in/0", lines("1")), ("in/1", b""), ("in/2", None), ("in/3", lines("1")), inputs_per_job=4
+    )
+    assert run(made) == 0
+    assert made.markers() == [
+        "00000-00000.done",
+        "00001.1.bad_input.failed",
+        "00002.1.input_missing.failed",
+        "00003-00003.done",
+    ]
+
+
+def test_an_input_that_changed_is_failed(shard, run, tool, store):
+    made = shard(("in/a", lines("1")))
+    store.put(DATA, "in/a", b"something else")
+    assert run(made) == 0
+    failure = made.marker("00000.1.input_changed.failed")
+    assert "in/a" in failure.reason
+
+
+def test_kill_after_every_write_loses_nothing_and_counts_nothing_twice(
+    shard, run, client, tool, eager
+):
+    inputs = [("in/0", lines("a", "b", "bad")), ("in/1", lines("d")), ("in/2", lines("e", "f"))]
+    expected = shard(*inputs, prefix="whole/", inputs_per_job=3)
+    assert run(expected) == 0
+    for lost_answer in (False, True):
+        for writes in itertools.count(1):
+            prefix = f"n{writes}{lost_answer}/"
+            made = shard(*inputs, prefix=prefix, inputs_per_job=3, checkpoint_seconds=1)
+            store = MortalStore(client, writes, lost_answer)
+            try:
+                code = run(made, using=store)
+            except Died:
+                code = None
+            before = {key: made.store.head(DATA, key).etag for key in store.written}
+            assert run(made) == 0
+            assert made.results() == expected.results(), (writes, lost_answer)
+            after = {key: made.store.head(DATA, key).etag for key in store.written}
+            assert before == after, "an object was overwritten"
+            if code == 0:
+                break
+        assert writes > 15
+
+
+def test_dying_at_every_write_again_and_again_still_ends(shard, run, client, tool, eager):
+    made = shard(("in/0", lines(*"abcdef")), checkpoint_seconds=1)
+    deaths = 0
+    while True:
+        try:
+            # Three writes make a part with its record: the least with which anything is kept.
+            assert run(made, using=MortalStore(client, 3)) == 0
+            break
+        except Died:
+            deaths += 1
+            assert deaths < 20
+    assert whole(made) == [(0, letter) for letter in "abcdef"]
+    assert deaths >= 3
+
+
+@pytest.mark.parametrize("stop_at", range(1, 8))
+def test_a_stop_at_any_moment_keeps_what_is_finished(shard, run, tool, stop_at):
+    made = shard(("in/0", lines("a", "b", "c")), ("in/1", lines("d", "e")), inputs_per_job=2)
+    polls = itertools.count(1)
+
+    def stop():
+        if next(polls) == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    tool.on_poll = stop
+    first = run(made)
+    assert first == 1 or stop_at == 7
+    tool.on_poll = lambda: None
+    assert run(made) == 0
+    assert whole(made) == [(0, "a"), (0, "b"), (0, "c"), (1, "d"), (1, "e")]
+    parts = [output.key for s in _summaries(made) for part in s.chain for output in part.outputs]
+    assert len(parts) == len(set(parts))
+
+
+def _summaries(made):
+    return [summary for name in made.markers() for summary in made.marker(name)]
+
+
+def test_a_part_record_is_the_last_thing_of_an_interrupted_input(shard, run, client, tool):
+    made = shard(("in/0", lines("a", "b")))
+    tool.on_poll = lambda: os.kill(os.getpid(), signal.SIGUSR1)
+    store = MortalStore(client, 100)
+    assert run(made, using=store, AWS_BATCH_JOB_ATTEMPT="2") == 1
+    assert [key.split("/")[-1] for key in store.written] == [
+        "poses.gz.0",
+        "scores.gz.0",
+        "00000.0.json",
+    ]
+    (record,) = made.part_records()
+    assert (record.progress, record.why, record.attempt) == (1, "SIGUSR1", 2)
+
+
+def test_no_record_without_progress(shard, run, tool):
+    made = shard(("in/0", lines("a", "b")))
+    tool.on_poll = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(2):
+        assert run(made) == 1
+    assert [record.progress for record in made.part_records()] == [1, 2]
+    assert [record.parent for record in made.part_records()] == [None, 0]
+    # Everything is finished; what is missing is the marker alone.
+    assert run(made) in (0, 1)
+    tool.on_poll = lambda: None
+    assert run(made) == 0
+    assert len(made.part_records()) == 2
+    assert [part.part for part in made.marker("00000-00000.done")[0].chain] == [0, 1]
+
+
+def test_a_number_that_somebody_else_claimed_is_left_alone(shard, run, tool, store):
+    made = shard(("in/0", lines("a")))
+    folder = made.keys.input_folder(0, 0)
+    for number in (0, 1):
+        store.put(DATA, f"{folder}poses.gz.{number}", b"another attempt's")
+    store.put(DATA, f"{folder}scores.gz.2", b"another attempt's")
+    assert run(made) == 0
+    assert [part.part for part in made.marker("00000-00000.done")[0].chain] == [3]
+    assert store.get(DATA, f"{folder}poses.gz.0").body == b"another attempt's"
+    assert store.get(DATA, f"{folder}scores.gz.2").body == b"another attempt's"
+
+
+def test_parts_of_another_version_of_the_input_do_not_count(shard, run, tool, store):
+    made = shard(("in/0", lines("a", "b")))
+    tool.on_poll = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    assert run(made) == 1
+    tool.on_poll = lambda: None
+    # The manifest is made anew over the changed input.
+    made.inputs = [("in/0", lines("x", "y"))]
+    made.__post_init__()
+    assert run(made) == 0
+    assert whole(made) == [(0, "x"), (0, "y")]
+
+
+def test_a_strange_part_record_is_passed_over(shard, run, tool, store):
+    made = shard(("in/0", lines("a", "b")))
+    folder = made.keys.parts_folder(0)
+    for name, body in (("00000.0.json", b"{"), ("00000.x.json", b""), ("other", b"")):
+        store.put(DATA, folder + name, body)
+    assert run(made) == 0
+    assert whole(made) == [(0, "a"), (0, "b")]
+
+
+def test_a_death_is_recorded_once_and_the_second_is_the_tools_to_judge(shard, run, tool):
+    made = shard(("in/0", lines("a", "die", "c")))
+    assert run(made) == 1
+    (record,) = made.part_records()
+    assert (record.progress, record.trouble) == (1, "line 1")
+    assert run(made) == 0
+    assert whole(made) == [(0, "a"), (0, "die"), (0, "c")]
+
+
+def test_a_death_before_any_progress_is_recorded_too(shard, run, tool):
+    made = shard(("in/0", lines("die", "b")))
+    assert run(made) == 1
+    assert [record.progress for record in made.part_records()] == [0]
+    assert run(made) == 0
+    assert whole(made) == [(0, "die"), (0, "b")]
+
+
+def test_out_of_memory_is_not_tried_again_as_it_was(shard, run, tool):
+    made = shard(("in/0", lines("hungry")), ("in/1", lines("a")), inputs_per_job=2)
+    assert run(made) == 75
+    assert made.markers() == ["00001-00001.done"]
+    assert made.part_records() == []
+
+
+def test_a_deadline_without_progress_is_left_to_a_later_round(shard, run, tool):
+    made = shard(("in/0", lines("a")), attempt_seconds=0)
+    made.attempt_seconds = 1
+    made.write_round()
+
+    def never():
+        raise AssertionError("an attempt without time must not work")
+
+    tool.on_poll = never
+    import worker.agent as agent
+
+    assert agent.graceful_seconds(1) == 0.5
+    code = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agent, "graceful_seconds", lambda _seconds: 0.0)
+        code = run(made)
+    assert code == 75
+    assert made.markers() == []
+
+
+def test_a_deadline_with_progress_is_tried_again(shard, run, tool, monkeypatch):
+    import worker.agent as agent
+
+    made = shard(("in/0", lines("a", "b")))
+    now = [0.0]
+    monkeypatch.setattr(agent, "graceful_seconds", lambda _seconds: 1e9)
+
+    def late():
+        # The clock of the attempt's Stop jumps past the deadline.
+        now[0] += 1
+        if now[0] == 1:
+            monkeypatch.setattr(worker.stop_signals.Stop, "reason", _deadline())
+
+    tool.on_poll = late
+    assert run(made) == 1
+    assert [record.progress for record in made.part_records()] == [1]
+
+
+def _deadline():
+    from worker.stop_signals import StopReason
+
+    return property(lambda _self: StopReason("deadline", "the attempt's time is over"))
+
+
+def test_a_run_that_was_stopped_on_purpose_is_left_to_a_later_epoch(shard, run, tool, store):
+    made = shard(("in/0", lines("a")))
+    epoch = Epoch(1, "arn:owner", 0.0, {}, "image", "definition")
+    document = RunDocument(RUN_ID, DATA, "out/", {}, (epoch,))
+    key = f"runs/{RUN_ID}/run.json"
+    store.put(CONTROL, key, put_stop(document, Stop(1, "user", "enough")).to_json())
+    assert run(made) == 75
+    assert made.markers() == []
+    store.put(CONTROL, key, document.to_json())
+    assert run(made) == 0
+
+
+def test_a_failed_marker_of_an_earlier_epoch_does_not_settle(shard, run, tool):
+    made = shard(("in/0", b""))
+    assert run(made) == 0
+    made.inputs = [("in/0", lines("a"))]
+    made.epoch = 2
+    made.__post_init__()
+    assert run(made) == 0
+    assert whole(made) == [(0, "a")]
+    assert "00000.1.bad_input.failed" in made.markers()
+
+
+def test_an_empty_marker_settles_nothing(shard, run, tool, store):
+    made = shard(("in/0", lines("a")), ("in/1", lines("b")), inputs_per_job=2)
+    store.put(DATA, made.keys.done_marker(0, 0, 0), b"")
+    assert run(made) == 0
+    assert "00000-00001.done" in made.markers()
+
+
+def test_an_outage_of_s3_is_tried_again(shard, run, client, tool, capsys):
+    class Down(Store):
+        def encrypting_with(self, kms_key_id):
+            return self
+
+        def _put(self, *_given):
+            raise StoreUnavailable("503 Slow Down")
+
+    made = shard(("in/0", lines("a")))
+    assert run(made, using=Down(client)) == 1
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (again,) = [event for event in said if event["event"] == "try_again"]
+    assert (again["why"], again["run"], again["shard"]) == ("503 Slow Down", RUN_ID, 0)
+    assert run(made) == 0
+
+
+def test_misconfiguration_leaves_one_sentence_and_the_first_one_wins(
+    shard, run, tool, store, capsys
+):
+    def prepare(_assets):
+        raise Misconfigured("the first sentence")
+
+    made = shard(("in/0", lines("a")), ("in/1", lines("a")))
+    tool.prepare = prepare
+    assert run(made, child=0) == 78
+    assert "the first sentence" in capsys.readouterr().err
+    assert store.get(DATA, made.keys.misconfigured(0, 0)).body == b"the first sentence"
+
+    def prepare_again(_assets):
+        raise Misconfigured("the second sentence")
+
+    tool.prepare = prepare_again
+    assert run(made, child=1) == 78
+    assert store.get(DATA, made.keys.misconfigured(0, 0)).body == b"the first sentence"
+    assert made.markers() == []
+
+
+def test_an_asset_that_changed_stops_the_run(shard, run, tool, store, capsys):
+    made = shard(("in/0", lines("a")))
+    store.put(DATA, "assets/receptor.pdbqt", b"another")
+    assert run(made) == 78
+    assert "asset receptor" in capsys.readouterr().err
+
+
+def test_a_child_without_work_is_a_misconfiguration(shard, run, tool, capsys):
+    made = shard(("in/0", lines("a")))
+    assert run(made, child=7) == 78
+    assert "child 7" in capsys.readouterr().err
+
+
+def test_an_unreadable_task_document_is_a_misconfiguration(shard, run, tool, store, capsys):
+    made = shard(("in/0", lines("a")))
+    store.put(CONTROL, made.document_key, b'{"run_id":')
+    assert run(made) == 78
+    store.delete(CONTROL, made.document_key)
+    assert run(made) == 78
+    assert capsys.readouterr().err.count("drydock: ") == 2
