@@ -2,7 +2,7 @@
 
 import sys
 
-# Processes that multiprocessing starts import this module too, under another name, and need nothing of it.
+# Processes that multiprocessing starts import this module too, under another name.
 if __name__ == "__main__":
     from local.command import main
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -44,7 +45,7 @@ class ProgressLine:
         )
         self._task = self._live.add_task("starting the run", total=None)
 
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self) -> Self:
         """Begin to draw."""
         self._live.start()
         return self

@@ -35,8 +35,8 @@ class Account:
 
     def adds_up(self) -> bool:
         """Whether every input of the manifest is in exactly one column, and none remains."""
-        columns = [self.fields[name] for name in ("done", "failed", "skipped", "remaining")]
-        return sum(columns) == self.fields["inputs"] == self.manifest
+        columns = [int(self.fields[name]) for name in ("done", "failed", "skipped", "remaining")]
+        return sum(columns) == int(self.fields["inputs"]) == self.manifest
 
     def in_words(self) -> str:
         """The accounting line."""
@@ -75,16 +75,14 @@ class Report:
         if not rows:
             return
         table = Table(box=None, pad_edge=False)
-        for column, side in (
-            ("", "right"),
-            ("molecule", "left"),
-            ("score", "right"),
-            ("input", "left"),
-        ):
-            table.add_column(column, justify="right" if side == "right" else "left")
+        table.add_column("", justify="right")
+        table.add_column("molecule")
+        table.add_column("score", justify="right")
+        table.add_column("input")
         for rank, row in enumerate(rows[:BEST_SHOWN], 1):
             uri = row.get("input", "")
-            table.add_row(str(rank), row["id"], row["score"], uri.rpartition("/")[2])
+            score = f"{float(row['score']):.3f}"
+            table.add_row(str(rank), row["id"], score, uri.rpartition("/")[2])
         self._console.print(
             f"The best {min(BEST_SHOWN, len(rows))} of {len(rows)} molecules (kcal/mol):"
         )
@@ -104,15 +102,16 @@ class Report:
             self._say(f"Interrupted: {self._name(child)}")
             for number, attempt in enumerate(child.attempts, 1):
                 if attempt.exit_code != 0:
-                    self._say(f"  attempt {number} on {attempt.machine}: {attempt.reason}")
+                    ended = "" if attempt.exit_code is None else f", exit code {attempt.exit_code}"
+                    self._say(f"  attempt {number} on {attempt.machine}: {attempt.reason}{ended}")
             self._say(f"  {self._path(child)}")
         more = len(interrupted) - INTERRUPTIONS_SHOWN
         if more > 0:
             self._say(f"  … and {more} more")
         for shard, each in again:
             self._say(
-                f"Round {each.number} of shard {shard}: {each.size} inputs submitted again as a new "
-                f"job, because EventBridge told resubmit_interrupted that round {each.number - 1} ended"
+                f"Resubmitted as round {each.number} of shard {shard}: the {each.size} inputs that "
+                f"remained, when EventBridge told that the job of the round before had ended"
             )
 
     def failures(self) -> None:

@@ -159,20 +159,22 @@ class _Story:
 
     def _follow(self, execution: Execution, line: ProgressLine) -> Snapshot:
         """Show how it goes until it ends; take a machine away once, in the middle."""
-        reclaimed = not self._options.reclaim
+        reclaim = self._options.reclaim
         while True:
             began = time.monotonic()
             snapshot = execution.look()
             line.show(snapshot)
             if snapshot.status != "RUNNING":
                 return snapshot
-            if not reclaimed and _is_in_the_middle(snapshot):
+            if reclaim and _is_in_the_middle(snapshot):
                 machine = _busiest(snapshot)
                 self._aws.batch.reclaim(machine, notice_s=NOTICE_S)
                 line.say(f"Reclaiming machine {machine}: Spot notice now, gone in {NOTICE_S:.0f} s")
-                reclaimed = True
+                reclaim = False
             # Looking costs the machine that docks: at most a fifth of its time.
-            time.sleep(max(LOOK_EVERY_S, 4 * (time.monotonic() - began)))
+            wait_until = time.monotonic() + max(LOOK_EVERY_S, 4 * (time.monotonic() - began))
+            while time.monotonic() < wait_until and execution.describe()["status"] == "RUNNING":
+                time.sleep(LOOK_EVERY_S / 5)
 
     def _report(self, execution: Execution, last: Snapshot) -> int:
         run = execution.run()
@@ -199,9 +201,7 @@ class _Story:
         if account is not None:
             self._say(f"The accounting: {account.in_words()}")
         if last.status != "SUCCEEDED":
-            described = execution.describe()
-            told = f"{described.get('error')}: {described.get('cause')}"
-            self._say(f"The run is not done: its execution {last.status} ({told})")
+            self._say(f"The run is not done: its execution {last.status} ({_why(execution)})")
             return NOT_DONE
         if account is None or not account.adds_up():
             self._say("The accounting does not add up")
@@ -213,8 +213,7 @@ class _Story:
         try:
             body = self._store.get(self._stack.intake_bucket, self._rejected_key).body
         except NotFound:
-            described = execution.describe()
-            self._say(f"The run did not begin: {described.get('error')}: {described.get('cause')}")
+            self._say(f"The run did not begin: {_why(execution)}")
             return NOT_DONE
         self._say(
             f"The request was refused (s3://{self._stack.intake_bucket}/{self._rejected_key}):"
@@ -225,6 +224,15 @@ class _Story:
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _why(execution: Execution) -> str:
+    """Error and cause of an execution; of a function's exception, the message alone."""
+    described = execution.describe()
+    cause = str(described.get("cause", ""))
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        cause = json.loads(cause)["errorMessage"]
+    return f"{described.get('error')}: {cause}"
 
 
 def _loosely(path: Path) -> dict[str, Any]:

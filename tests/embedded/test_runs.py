@@ -1,6 +1,7 @@
 """Whole runs: uploads go in, results come out, whatever is done to the machines in between."""
 
 import pytest
+
 from tests.embedded.run_support import world
 
 LIGANDS = ("aspirin", "caffeine", "ibuprofen", "paracetamol")
