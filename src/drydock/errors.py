@@ -11,6 +11,7 @@ renaming one is a change of the state machine.
     ├── RunMisconfigured     nothing in this run can work until something is changed
     ├── Conflict             somebody else changed the document first; try again
     ├── StoreUnavailable     S3 did not answer as it should; try again
+    ├── ServiceUnavailable   Batch, Step Functions, SQS or SNS did not; try again
     ├── AlreadyExists        a write-once object is there already
     ├── NotFound             no such object or bucket
     ├── Changed              the object is not the one that was pinned (its ETag differs)
@@ -56,6 +57,10 @@ class Conflict(DrydockError):
 
 class StoreUnavailable(DrydockError):
     """Raised when S3 could not serve a request although the SDK retried; a retry is right."""
+
+
+class ServiceUnavailable(DrydockError):
+    """Raised when Batch, Step Functions, SQS or SNS did not serve a request; a retry is right."""
 
 
 class AlreadyExists(DrydockError):

@@ -10,6 +10,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from drydock.outages import named_outages
+
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
@@ -28,6 +30,7 @@ class Executions:
         config = Config(retries={"mode": "standard", "max_attempts": 6})
         return self._given or boto3.client("stepfunctions", config=config)
 
+    @named_outages("AWS Step Functions")
     def is_running(self, execution_arn: str) -> bool:
         """Whether an execution goes on; one that is not known does not."""
         try:
@@ -38,6 +41,7 @@ class Executions:
             raise
         return answer["status"] == "RUNNING"
 
+    @named_outages("AWS Step Functions")
     def answer(self, token: str, output: dict[str, Any]) -> bool:
         """Tell a waiting task that it is done; False when nobody waits on that token any more."""
         try:

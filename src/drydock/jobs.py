@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from drydock.decision import JobView
 from drydock.errors import RunMisconfigured
+from drydock.outages import named_outages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ BATCH_TIMEOUT_MARGIN_S = 120
 # https://docs.aws.amazon.com/batch/latest/userguide/array_jobs.html
 MAX_ARRAY_SIZE = 10_000
 _SUBMIT_REFUSED = "ClientException"
+_SERVICE = "AWS Batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Jobs:
         config = Config(retries={"mode": "adaptive", "max_attempts": 8})
         return self._given or boto3.client("batch", config=config)
 
+    @named_outages(_SERVICE)
     def submit(self, request: JobRequest) -> str:
         """Submit a round; return the job's id.
 
@@ -105,6 +108,7 @@ class Jobs:
                 ) from error
             raise
 
+    @named_outages(_SERVICE)
     def view(self, job_id: str) -> JobView:
         """Whether a job goes on, has ended (and why), or is not known any more."""
         found = self._client.describe_jobs(jobs=[job_id])["jobs"]
@@ -114,6 +118,7 @@ class Jobs:
         state: Literal["active", "ended"] = "active" if job["status"] in ACTIVE else "ended"
         return JobView(state, job.get("statusReason"))
 
+    @named_outages(_SERVICE)
     def find(self, queue_arn: str, name: str) -> str | None:
         """The id of the job of that name; None when the queue knows none. The oldest one wins."""
         pages = self._client.get_paginator("list_jobs").paginate(
@@ -128,44 +133,47 @@ class Jobs:
         pages = self._client.get_paginator("list_jobs").paginate(
             jobQueue=queue_arn, filters=[{"name": "JOB_NAME", "values": [f"{name_prefix}*"]}]
         )
-        for page in pages:
-            for job in page["jobSummaryList"]:
-                if job.get("status") in ACTIVE:
-                    yield ActiveJob(job["jobId"], job["jobName"])
+        with named_outages(_SERVICE):
+            for page in pages:
+                for job in page["jobSummaryList"]:
+                    if job.get("status") in ACTIVE:
+                        yield ActiveJob(job["jobId"], job["jobName"])
 
     def failed_children(self, job_id: str) -> Iterator[EndedChild]:
         """Why the children of an array failed: a page of 1,000 a request."""
         pages = self._client.get_paginator("list_jobs").paginate(
             arrayJobId=job_id, jobStatus="FAILED"
         )
-        for page in pages:
-            for job in page["jobSummaryList"]:
-                container = job.get("container", {})
-                yield EndedChild(
-                    job.get("arrayProperties", {}).get("index"),
-                    job.get("statusReason"),
-                    container.get("reason"),
-                    container.get("exitCode"),
-                    None,
-                )
+        with named_outages(_SERVICE):
+            for page in pages:
+                for job in page["jobSummaryList"]:
+                    container = job.get("container", {})
+                    yield EndedChild(
+                        job.get("arrayProperties", {}).get("index"),
+                        job.get("statusReason"),
+                        container.get("reason"),
+                        container.get("exitCode"),
+                        None,
+                    )
 
+    @named_outages(_SERVICE)
     def terminate(self, job_id: str, reason: str) -> None:
         """End a job and all of its children; ending one that has ended is no error."""
         self._client.terminate_job(jobId=job_id, reason=reason)
 
+    @named_outages(_SERVICE)
     def register(self, *, name: str, based_on_arn: str, image: str) -> str:
         """The job definition of that name for another image; made once, from the stack's own."""
         known = self._client.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")
         if known["jobDefinitions"]:
             return known["jobDefinitions"][0]["jobDefinitionArn"]
         own = self._describe_definition(based_on_arn)
+        kept = ("retryStrategy", "platformCapabilities", "propagateTags", "timeout")
         definition: dict[str, Any] = {
             "jobDefinitionName": name,
             "type": "container",
             "containerProperties": {**own["containerProperties"], "image": image},
-            "retryStrategy": own["retryStrategy"],
-            "platformCapabilities": own.get("platformCapabilities", ["EC2"]),
-            "propagateTags": own.get("propagateTags", True),
+            **{field: own[field] for field in kept if field in own},
         }
         answer = self._client.register_job_definition(**definition)
         return answer["jobDefinitionArn"]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from drydock.outages import named_outages
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
 MAX_DELAY_S = 900
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 _MAX_SUBJECT = 100
+_MAX_MESSAGE_BYTES = 256 * 1024
+
+_log = logging.getLogger(__name__)
 
 
 class Messages:
@@ -41,6 +48,7 @@ class Messages:
     def _sns(self) -> SNSClient:
         return self._given_sns or boto3.client("sns")
 
+    @named_outages("Amazon SQS")
     def look_again(self, run_id: str, shard: int, delay_s: float) -> None:
         """Have the shard looked at after a delay (15 minutes at most; who looks asks again)."""
         self._sqs.send_message(
@@ -50,8 +58,12 @@ class Messages:
         )
 
     def notify(self, subject: str, text: str) -> None:
-        """Tell people who subscribed."""
+        """Tell people who subscribed; a run does not fail because nobody can be told of it."""
         plain = " ".join(subject.encode("ascii", "replace").decode().split())
-        self._sns.publish(
-            TopicArn=self._topic_arn, Subject=plain[:_MAX_SUBJECT], Message=text[:200_000]
-        )
+        message = text.encode()[:_MAX_MESSAGE_BYTES].decode(errors="ignore")
+        try:
+            self._sns.publish(
+                TopicArn=self._topic_arn, Subject=plain[:_MAX_SUBJECT], Message=message
+            )
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("nobody could be told %r: %s", plain, error)

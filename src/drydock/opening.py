@@ -119,7 +119,9 @@ def _epoch(services: Services, request: Request, values: dict[str, Any], executi
     image = request.image or settings.worker_image
     definition_arn = settings.job_definition_arn
     if image != settings.worker_image:
-        name = "drydock-" + hashlib.sha256(image.encode()).hexdigest()[:24]
+        # Named by all that it is made from, so that the stack's next revision is not ignored.
+        made_from = f"{definition_arn}\n{image}".encode()
+        name = "drydock-" + hashlib.sha256(made_from).hexdigest()[:24]
         definition_arn = services.jobs.register(name=name, based_on_arn=definition_arn, image=image)
     return Epoch(
         epoch=1,

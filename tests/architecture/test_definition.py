@@ -15,7 +15,7 @@ LAMBDA_IS_TO_BLAME = {
     *("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException"),
     *("Lambda.TooManyRequestsException", "Lambda.Unknown", "Sandbox.Timedout"),
 }
-OURS_TO_RETRY = {"Conflict", "StoreUnavailable"}
+OURS_TO_RETRY = {"Conflict", "ServiceUnavailable", "StoreUnavailable"}
 
 
 def filled():
