@@ -33,8 +33,11 @@ Deliver = Callable[[TargetSpec, str], None]
 DeadLetter = Callable[[str, bytes, Mapping[str, str]], None]
 
 
-class TargetGoneError(Exception):
-    """The target does not exist: EventBridge does not try again, the dead-letter queue gets it."""
+class TargetRefusedError(Exception):
+    """The target will never take it: it does not exist, or the event is not what it takes.
+
+    EventBridge does not try again; the dead-letter queue gets the event at once.
+    """
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Bus:
         retry, attempts = delivery.target.retry, delivery.attempts + 1
         wait_s = min(_FIRST_WAIT_S * 2 ** (attempts - 1), _LONGEST_WAIT_S)
         too_old = time.monotonic() - delivery.begun_s + wait_s > retry.maximum_age_s
-        if isinstance(error, TargetGoneError) or attempts > retry.maximum_attempts or too_old:
+        if isinstance(error, TargetRefusedError) or attempts > retry.maximum_attempts or too_old:
             self._give_up(delivery, text, error)
             return
         again = _Delivery(

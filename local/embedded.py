@@ -18,16 +18,17 @@ from typing import Any, Self
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from local import moto_backends
 from local.batch import Batch
-from local.bus import Bus, TargetGoneError
+from local.bus import Bus, TargetRefusedError
 from local.definition_check import check_definition
 from local.events_api import EventsApi
 from local.executions import StatesFront
 from local.gateway import Gateway
 from local.lambda_api import LambdaApi
-from local.lambdas import FunctionUnknownError, Lambdas
+from local.lambdas import LambdaError, Lambdas
 from local.moto_apps import MotoApp
 from local.names import ACCOUNT, DEFAULT_REGION, state_machine_arn
 from local.principals import credentials
@@ -238,25 +239,23 @@ class EmbeddedAws:
 
     def _deliver(self, target: TargetSpec, text: str) -> None:
         """Hand an event to a rule's target, as EventBridge does."""
-        service, name = target.arn.split(":")[2], target.arn.split(":")[-1]
-        if service == "lambda":
-            try:
-                self.lambdas.invoke_later(target.arn, text.encode())
-            except FunctionUnknownError as error:
-                raise TargetGoneError(str(error)) from error
-        elif service == "sqs":
-            self._send(target.arn, text, {})
-        elif service == "states":
-            self._start_execution(target.arn, text)
-        else:
-            raise TargetGoneError(f"{name}: a target in {service} is not delivered to here")
-
-    def _start_execution(self, arn: str, text: str) -> None:
-        states = self.client("stepfunctions", _EVENTS)
+        service = target.arn.split(":")[2]
         try:
-            states.start_execution(stateMachineArn=arn, input=text)
-        except states.exceptions.StateMachineDoesNotExist as error:
-            raise TargetGoneError(str(error)) from error
+            if service == "lambda":
+                self.lambdas.invoke_later(target.arn, text.encode())
+            elif service == "sqs":
+                self._send(target.arn, text, {})
+            elif service == "states":
+                states = self.client("stepfunctions", _EVENTS)
+                states.start_execution(stateMachineArn=target.arn, input=text)
+            else:
+                raise TargetRefusedError(f"nothing is delivered to {service} here")
+        except LambdaError as error:
+            raise TargetRefusedError(str(error)) from error
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+                raise TargetRefusedError(str(error)) from error
+            raise
 
     def _send_dead_letter(self, arn: str, body: bytes, attributes: Mapping[str, str]) -> None:
         self._send(arn, body.decode(), attributes)
@@ -266,12 +265,7 @@ class EmbeddedAws:
         texts = {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
         }
-        try:
-            sqs.send_message(
-                QueueUrl=self.queue_url(arn), MessageBody=body, MessageAttributes=texts
-            )
-        except sqs.exceptions.QueueDoesNotExist as error:
-            raise TargetGoneError(f"{arn} does not exist") from error
+        sqs.send_message(QueueUrl=self.queue_url(arn), MessageBody=body, MessageAttributes=texts)
 
     def _connect(self, service: Any, role: str) -> Any:
         keys = credentials(role)

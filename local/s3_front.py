@@ -44,6 +44,7 @@ class S3Front:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one S3 request; what it wrote is in the mirror before the answer leaves."""
+        _make_path_style(environ)
         if environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS"):
             return self._moto(environ, start_response)
         try:
@@ -144,6 +145,18 @@ class _Sequence:
         with self._lock:
             self._last = max(time.time_ns(), self._last + 1)
             return f"{self._last:016X}"
+
+
+def _make_path_style(environ: "WSGIEnvironment") -> None:
+    """Turn bucket.localhost/key into localhost/bucket/key: clients of `localhost` write the former.
+
+    Amazon S3 user guide, "Virtual hosting of buckets".
+    """
+    bucket, is_virtual, port = environ.get("HTTP_HOST", "").partition(".localhost")
+    if is_virtual:
+        environ["HTTP_HOST"] = f"localhost{port}"
+        for name in ("PATH_INFO", "REQUEST_URI", "RAW_URI"):
+            environ[name] = f"/{bucket}{environ[name]}"
 
 
 def _bucket_and_key(environ: "WSGIEnvironment") -> tuple[str, str]:

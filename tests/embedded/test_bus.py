@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from local.bus import Bus, TargetGoneError
+from local.bus import Bus, TargetRefusedError
 from local.events import aws_event
 from local.specs import (
     BucketSpec,
@@ -153,6 +153,20 @@ def test_what_no_target_takes_becomes_a_dead_letter_with_its_reason(aws, queue, 
     assert attributes["RETRY_ATTEMPTS"] == "0"
 
 
+def test_a_target_is_not_asked_again_for_what_it_refuses(aws, queue, take):
+    url, dead_letters = queue("refused-letters")
+    definition = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
+    arn = aws.create_state_machine(StateMachineSpec("refusing", definition))
+    target = TargetSpec("m", arn, input="no json", dead_letter_arn=dead_letters)
+    aws.register_rule(RuleSpec("to-refusing", (target,), pattern={"source": ["test.refused"]}))
+    aws.bus.put(event(aws, "test.refused"))
+    message = aws.client("sqs").receive_message(
+        QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"]
+    )["Messages"][0]
+    assert message["Body"] == "no json"
+    assert message["MessageAttributes"]["RETRY_ATTEMPTS"]["StringValue"] == "0"
+
+
 def test_a_scheduled_rule_fires(aws, queue, take):
     url, arn = queue("sweeps")
     aws.register_rule(RuleSpec("sweep", (TargetSpec("q", arn),), schedule="rate(15 minutes)"))
@@ -226,7 +240,7 @@ def test_an_event_too_old_is_not_tried_again(targets, eventually):
 
 
 def test_a_target_that_does_not_exist_is_not_tried_again(targets, eventually):
-    target = targets(TargetGoneError("never was"))
+    target = targets(TargetRefusedError("never was"))
     target.send()
     eventually(lambda: target.dead)
     assert target.delivered == []

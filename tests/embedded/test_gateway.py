@@ -214,6 +214,23 @@ def test_put_events_reach_the_bus_and_nobody_speaks_as_aws(aws):
     assert answer["Entries"][2]["ErrorCode"] == "MalformedDetail"
 
 
+def test_a_bucket_may_stand_in_the_host_name(aws, bucket):
+    request = urllib.request.Request(
+        f"{aws.endpoint_url}/virtual/a%20b?x-id=PutObject",
+        data=b"there",
+        method="PUT",
+        headers={
+            "Host": f"{bucket}.localhost:{aws.gateway.port}",
+            "Content-Type": "text/plain",
+            "Authorization": "AWS4-HMAC-SHA256 Credential=me/20260101/us-east-1/s3/aws4_request, x",
+        },
+    )
+    urllib.request.urlopen(request)
+    s3 = aws.client("s3")
+    assert s3.get_object(Bucket=bucket, Key="virtual/a b")["Body"].read() == b"there"
+    assert (aws.directory / "s3" / bucket / "virtual" / "a b").read_bytes() == b"there"
+
+
 def test_clients_need_no_path_style_of_their_own(aws, bucket):
     s3 = boto3.client("s3", endpoint_url=aws.endpoint_url, region_name=aws.region)
     s3.put_object(Bucket=bucket, Key="plain", Body=b"x")

@@ -172,6 +172,8 @@ def test_a_run_goes_through_all_its_shards(aws, run):
     s3 = aws.client("s3")
     outcomes = s3.list_objects_v2(Bucket="spine", Prefix="outcomes/")["Contents"]
     assert [each["Key"].rpartition("/")[2] for each in outcomes] == ["manifest.json"]
+    (folder,) = (aws.directory / "s3" / "spine" / "outcomes").iterdir()
+    assert (folder / "manifest.json").is_file()
     detected = s3.list_objects_v2(Bucket="spine", Prefix="whole/detect-0")["Contents"][0]["Key"]
     owner = json.loads(s3.get_object(Bucket="spine", Key=detected)["Body"].read())["owner"]
     assert owner == description["executionArn"]
