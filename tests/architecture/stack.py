@@ -43,7 +43,7 @@ def definition():
 
 
 @functools.cache
-def resources():
+def resources(**parameters):
     """Logical id to type and resolved properties; a Ref gives the logical id, an Arn "id.Arn"."""
     document = read_template(TEMPLATE)
     pseudo = {
@@ -53,7 +53,7 @@ def resources():
         "AWS::StackName": "drydock",
         "AWS::URLSuffix": "amazonaws.com",
     }
-    resolver = Resolver(document, EMBEDDED_PARAMETERS, pseudo)
+    resolver = Resolver(document, {**EMBEDDED_PARAMETERS, **parameters}, pseudo)
     found = {}
     for name in resolver.creation_order():
         resource = document["Resources"][name]
@@ -63,9 +63,10 @@ def resources():
     return found
 
 
-def of_type(kind):
+def of_type(kind, **parameters):
     """Logical id to properties of the resources of a type."""
-    return {name: properties for name, (found, properties) in resources().items() if found == kind}
+    found = resources(**parameters).items()
+    return {name: properties for name, (each, properties) in found if each == kind}
 
 
 def functions():

@@ -261,3 +261,37 @@ def test_only_what_advances_a_shard_may(action):
     ]
     inline = {name: json.dumps(role.get("Policies")) for name, role in roles.items()}
     assert [name for name, policies in inline.items() if action in policies] == []
+
+
+def test_given_buckets_are_used_and_none_is_made():
+    given = {"DataBucketNames": "one,two"}
+    assert "DataBucket" not in of_type("AWS::S3::Bucket", **given)
+    policies = of_type("AWS::IAM::ManagedPolicy", **given)
+    objects, names = policies["ReadDataPolicy"]["PolicyDocument"]["Statement"]
+    assert objects["Resource"] == ["arn:aws:s3:::one/*", "arn:aws:s3:::two/*"]
+    assert names["Resource"] == ["arn:aws:s3:::one", "arn:aws:s3:::two"]
+    function = of_type("AWS::Lambda::Function", **given)["EnumerateInputsFunction"]
+    assert function["Environment"]["Variables"]["DATA_BUCKETS"] == "one,two"
+    role = of_type("AWS::IAM::Role", **given)["RunStateMachineRole"]
+    assert '"arn:aws:s3:::two/*manifest/shards.json"' in json.dumps(role)
+
+
+def test_with_a_key_whoever_touches_s3_may_use_it():
+    key = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    assert "EncryptionPolicy" not in of_type("AWS::IAM::ManagedPolicy")
+    policy = of_type("AWS::IAM::ManagedPolicy", KmsKeyId=key)["EncryptionPolicy"]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == key
+    shared = {"ReadDataPolicy", "WriteDataPolicy", "AdvanceShardPolicy"}
+    touching = {
+        name
+        for name, role in of_type("AWS::IAM::Role").items()
+        if shared & set(role.get("ManagedPolicyArns", [])) or "s3:" in json.dumps(role)
+    }
+    assert set(policy["Roles"]) == touching
+    for bucket in of_type("AWS::S3::Bucket", KmsKeyId=key).values():
+        [rule] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"] == {
+            "SSEAlgorithm": "aws:kms",
+            "KMSMasterKeyID": key,
+        }
