@@ -1,7 +1,7 @@
 """Planning a run from a list of S3 URIs: seconds a million lines, memory, duplicates found.
 
-Ours reads the list twice and streams; the baseline reads it once and keeps a dict of all lines, which is the shortest
-program that finds the same duplicates. Both write the same manifest to a digest.
+Ours reads the list twice and streams; the baseline reads it once and keeps a dict of all lines,
+which is the shortest program that finds the same duplicates. Both digest the same manifest.
 
 usage: python benchmarks/planning.py [LINES]      (1,000,000 by default)
 """
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from _measure import measure, table
+
 from drydock.planning import plan_list, survey_list
 
 SHARD_SIZE = 10_000

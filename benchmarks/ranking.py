@@ -1,6 +1,7 @@
-"""The best 1,000 of 1,000,000 molecules that lie in 1,000 sorted tables: seconds, memory, and rows looked at.
+"""The best 1,000 of 1,000,000 molecules in 1,000 sorted tables: seconds, memory, rows looked at.
 
-Ours is what MergeResults does; memory must stay flat at ten times the rows. The baseline reads everything and sorts.
+Ours is what MergeResults does; memory must stay flat at ten times the rows. The baseline reads
+everything and sorts.
 
 usage: python benchmarks/ranking.py [TABLES [ROWS_A_TABLE]]      (1,000 and 1,000 by default)
 """
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from _measure import measure, table
+
 from drydock.ranking import Ranking, parse_ranked
 
 KEEP = 1000
