@@ -138,6 +138,7 @@ def test_paths_on_a_mount_lead_to_a_directory_of_the_machine(aws):
         (["die", "SIGSEGV"], 139),
         (["die", "SIGTERM"], 143),
         (["thread"], 0),
+        (["spawn"], 0),
     ],
 )
 def test_a_module_ends_as_under_its_own_interpreter(aws, arguments, code):
@@ -149,6 +150,7 @@ def test_a_module_ends_as_under_its_own_interpreter(aws, arguments, code):
         "say-and-exit": "no vina here",
         "raise": "RuntimeError: deliberately",
         "thread": "the thread ended",
+        "spawn": "from another process",
     }
     assert said.get(arguments[0], "") in aws.log(job_id)
 
@@ -157,6 +159,28 @@ def test_a_module_sees_arguments_streams_and_signals_of_its_own(aws):
     job_id = aws.submit(["python", "-m", "tests.embedded.batch_job", "tell", "a b"])
     aws.wait(job_id)
     assert aws.log(job_id).splitlines() == ["['tell', 'a b'] __main__ True", "True True"]
+
+
+def test_a_module_has_the_jobs_environment_alone(aws):
+    job_id = aws.submit(["python", "-m", "tests.embedded.batch_job", "name-variables"])
+    aws.wait(job_id)
+    assert aws.log(job_id).split() == [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_BATCH_CE_NAME",
+        "AWS_BATCH_JOB_ATTEMPT",
+        "AWS_BATCH_JOB_ID",
+        "AWS_BATCH_JQ_NAME",
+        "AWS_DEFAULT_REGION",
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "AWS_ENDPOINT_URL",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "HOME",
+        "LANG",
+        "PATH",
+        "PYTHONPATH",
+        "TMPDIR",
+    ]
 
 
 def test_other_python_commands_run_too(aws):

@@ -151,7 +151,7 @@ def test_the_disk_goes_with_the_machine(aws):
     until(lambda: not kept.exists())
 
 
-def test_a_machine_may_be_gone_before_its_notice_is_over(aws):
+def test_a_machine_may_be_gone_before_its_notice_is_over(aws, caplog):
     job_id = aws.sh(HANG)
     machine = running_machine(aws, job_id)
     aws.batch.reclaim(machine.id, 0.5)
@@ -160,6 +160,7 @@ def test_a_machine_may_be_gone_before_its_notice_is_over(aws):
     until(lambda: not aws.batch._scheduler._timers)
     assert len(aws.batch.machines()) == 2
     assert aws.wait(aws.submit(["true"]))["status"] == "SUCCEEDED"
+    assert "failed" not in caplog.text
 
 
 def test_an_unknown_machine_cannot_be_reclaimed(aws):

@@ -27,16 +27,19 @@ def start(processes, tmp_path, script, **options):
     )
 
 
-@pytest.mark.parametrize("way", ["killed", "interrupted", "ends without closing"])
-def test_all_ends_with_the_owner(tmp_path, way):
-    arguments = [str(tmp_path)] + (["end"] if way == "ends without closing" else [])
-    owner = subprocess.Popen(
-        [sys.executable, "-m", "tests.embedded.batch_owner", *arguments],
+def own(directory, *arguments):
+    """A process that owns two others, and a third through one of them."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.embedded.batch_owner", str(directory), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    with owner:
+
+
+@pytest.mark.parametrize("way", ["killed", "interrupted", "ends without closing"])
+def test_all_ends_with_the_owner(tmp_path, way):
+    with own(tmp_path, *(["end"] if way == "ends without closing" else [])) as owner:
         pids = [int(pid) for pid in owner.stdout.readline().split()]
         pids.append(int((tmp_path / "grandchild").read_text()))
         if way == "killed":
@@ -54,19 +57,36 @@ def test_close_kills_groups_and_starts_nothing_more(processes, tmp_path):
     until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     processes.close()
     assert handle.wait(0) == -signal.SIGKILL
-    assert not lives(int((tmp_path / "pid").read_text()))
+    until(lambda: not lives(int((tmp_path / "pid").read_text())))
     with pytest.raises(OSError, match="closed"):
         start(processes, tmp_path, "true")
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def test_the_nurserys_death_is_the_death_of_what_it_started(processes, tmp_path):
     ends = []
-    handle = start(processes, tmp_path, "sleep 300", on_exit=ends.append)
-    nursery = int(Path(f"/proc/{handle.pid}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(nursery, signal.SIGKILL)
+    script = "sleep 300 & echo $! > pid; sleep 300"
+    handle = start(processes, tmp_path, script, on_exit=ends.append)
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    os.kill(parent_of(handle.pid), signal.SIGKILL)
     assert handle.wait(30) == -signal.SIGKILL
     until(lambda: not lives(handle.pid))
+    until(lambda: not lives(int((tmp_path / "pid").read_text())))
     assert ends == [-signal.SIGKILL]
+
+
+def test_without_owner_and_nursery_the_kernel_kills_the_leaders(tmp_path):
+    with own(tmp_path) as owner:
+        pids = [int(pid) for pid in owner.stdout.readline().split()]
+        owner.send_signal(signal.SIGSTOP)
+        os.kill(parent_of(pids[0]), signal.SIGKILL)
+        until(lambda: not any(lives(pid) for pid in pids))
+        owner.send_signal(signal.SIGCONT)
+        until(lambda: not lives(int((tmp_path / "grandchild").read_text())))
+        owner.kill()
 
 
 def test_terminate_reaches_the_leader_alone_and_kill_the_group(processes, tmp_path):
