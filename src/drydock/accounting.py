@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from drydock.errors import Malformed
-from drydock.shard_document import ShardDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,3 @@ def verdict(accounts: Accounts, stop_reason: str | None, stop_text: str | None) 
     return Verdict(
         "incomplete", "RunIncomplete", f"{told}; starting the same request again goes on with them"
     )
-
-
-def rounds_of(document: ShardDocument) -> int:
-    """How many rounds a shard has had, over all epochs."""
-    return len(document.rounds)

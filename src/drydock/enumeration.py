@@ -16,7 +16,7 @@ from drydock.detection import run_keys, shard_inputs
 from drydock.documents import Documents
 from drydock.errors import AlreadyExists, Changed, Conflict, NotFound, RequestRejected
 from drydock.inputs import list_inputs, list_object
-from drydock.intake import claim_upload, read_request, reject, upload_of
+from drydock.intake import Upload, claim_upload, read_request, reject, upload_of
 from drydock.keys import RunKeys
 from drydock.markers import encode_skipped
 from drydock.opening import open_run
@@ -43,26 +43,36 @@ def enumerate_inputs(
     Raises:
         RequestRejected: with every problem; the uploader was told.
     """
-    documents = Documents(services.store, services.settings.control_bucket)
-    if cursor is not None:
-        run = documents.run(str(cursor["run_id"])).value
-        return _answer(services, run, finished=write_manifest(services, run, remaining_s))
     upload = upload_of(event)
-    holder = None if upload is None else claim_upload(services, upload, execution)
-    if holder is not None:
-        return _empty_answer() | {"status": "duplicate", "duplicate_of": holder}
+    if cursor is None and upload is not None:
+        holder = claim_upload(services, upload, execution)
+        if holder is not None:
+            return _empty_answer() | {"status": "duplicate", "duplicate_of": holder}
     try:
-        request = read_request(services, event, upload)
-        checked = check_request(services, request)
-        checked.refuse_problems()
-        run = open_run(services, request, checked, execution)
+        if cursor is None:
+            run, warnings = _open(services, event, upload, execution)
+        else:
+            documents = Documents(services.store, services.settings.control_bucket)
+            run = documents.owned_run(str(cursor["run_id"]), execution)
+            warnings = list(cursor["warnings"])
         finished = write_manifest(services, run, remaining_s)
     except RequestRejected as rejected:
         reject(services, upload, rejected.problems)
         raise
+    return _answer(services, run, warnings, finished=finished)
+
+
+def _open(
+    services: Services, event: object, upload: Upload | None, execution: str
+) -> tuple[RunDocument, list[str]]:
+    """The run that an event asks for, and what its user should know of it."""
+    request = read_request(services, event, upload)
+    checked = check_request(services, request)
+    checked.refuse_problems()
+    run = open_run(services, request, checked, execution)
     if checked.warnings:
         services.messages.notify(f"drydock warns: {request.name}", "\n".join(checked.warnings))
-    return _answer(services, run, finished=finished) | {"warnings": checked.warnings}
+    return run, checked.warnings
 
 
 def _empty_answer() -> dict[str, Any]:
@@ -70,7 +80,9 @@ def _empty_answer() -> dict[str, Any]:
     return dict.fromkeys((*keys, "reconcile_seconds", "cursor", "duplicate_of", "warnings"))
 
 
-def _answer(services: Services, run: RunDocument, *, finished: bool) -> dict[str, Any]:
+def _answer(
+    services: Services, run: RunDocument, warnings: list[str], *, finished: bool
+) -> dict[str, Any]:
     return _empty_answer() | {
         "status": "ready" if finished else "more",
         "run_id": run.run_id,
@@ -80,7 +92,8 @@ def _answer(services: Services, run: RunDocument, *, finished: bool) -> dict[str
         "shards_key": run_keys(run).shards(),
         "max_concurrency": services.settings.max_concurrency,
         "reconcile_seconds": services.settings.reconcile_seconds,
-        "cursor": None if finished else {"run_id": run.run_id},
+        "cursor": None if finished else {"run_id": run.run_id, "warnings": warnings},
+        "warnings": warnings,
     }
 
 

@@ -70,10 +70,6 @@ class ControlKeys:
         """A frozen outcome."""
         return f"{self.root}frozen/{shard:06d}-{unique}"
 
-    def map_results(self) -> str:
-        """Where the Map's ResultWriter writes; nobody reads it."""
-        return f"{self.root}outcomes"
-
     def tokens_folder(self, shard: int) -> str:
         """The waiting task tokens of a shard."""
         return f"tokens/{self.run_id}/{shard:06d}/"
