@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -98,19 +99,30 @@ def test_a_process_has_one_embedded_aws(tmp_path):
         pass
 
 
-def test_a_kill_leaves_no_process(other, eventually):
-    owner, _ = other
-    children = [int(pid) for pid in children_of(owner.pid)]
-    assert children
-    owner.send_signal(signal.SIGKILL)
-    owner.wait()
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_an_end_leaves_no_process_whatever_was_running(other, eventually, end):
+    owner, s3 = other
+    warm = children_of(owner.pid)
+    lambdas = boto3.client("lambda", endpoint_url=s3.meta.endpoint_url)
+    lambdas.invoke(FunctionName="sleep", InvocationType="Event", Payload='{"seconds": 600}')
+    eventually(lambda: len(children_of(owner.pid)) > len(warm) > 0)
+    pids = children_of(owner.pid)
+    owner.send_signal(end)
+    owner.wait(20)
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
 def children_of(pid):
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    pids = [child for thread in threads for child in (thread / "children").read_text().split()]
-    return [*pids, *(child for each in pids for child in children_of(each))]
+    """The processes below `pid`."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    below, grown = {pid}, set()
+    while below != grown:
+        grown = below
+        below = below | {child for child, parent in parents.items() if parent in below}
+    return below - {pid}
 
 
 def test_a_start_forgets_what_was_no_data(tmp_path):
