@@ -122,7 +122,7 @@ class Attempt:
             tool = self._ready_tool()
             fetched = fetch_input(self._store, record, folder / "fetched", self._stop)
             history = self._read_history(record, fetched)
-            parts = history.chain
+            parts = history.records
             journal.say("start", uri=record.uri, progress=history.resume.progress)
             session = tool.open(fetched, folder, history.resume)
             try:

@@ -7,7 +7,7 @@ EndedEarly
 """
 
 
-class EndedEarly(Exception):  # noqa: N818 - these are endings, most of them no errors
+class EndedEarly(Exception):
     """Base of the endings."""
 
 

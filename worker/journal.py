@@ -9,15 +9,15 @@ from typing import IO, Any
 class Journal:
     """Writes events; ``context`` (run, shard, index) is part of each."""
 
-    def __init__(self, stream: IO[str] | None = None, **context: Any) -> None:  # noqa: ANN401 - any JSON
+    def __init__(self, stream: IO[str] | None = None, **context: Any) -> None:
         self._stream = stream or sys.stdout
         self._context = context
 
-    def about(self, **context: Any) -> "Journal":  # noqa: ANN401 - any JSON
+    def about(self, **context: Any) -> "Journal":
         """The same journal with more context."""
         return Journal(self._stream, **(self._context | context))
 
-    def say(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON
+    def say(self, event: str, **fields: Any) -> None:
         """Write one event. A log that cannot be written must not lose the work."""
         line = json.dumps({"event": event} | self._context | fields, default=str)
         try:

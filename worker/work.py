@@ -5,7 +5,8 @@ parts from its first place on: five requests and at most 8 KiB of records. What 
 first page is looked up when its turn comes.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from drydock.errors import Malformed, NotFound
@@ -118,18 +119,18 @@ class Listing:
     store: Store
     bucket: str
     folder: str
-    _names: list[Listed] = field(default_factory=list)
+    _names: Sequence[Listed] = ()
     _from: int = -1
     _to: int = -1
 
-    def at(self, place: int) -> list[Listed]:
+    def at(self, place: int) -> Sequence[Listed]:
         """What is known of the folder around a place; a new LIST when that lies beyond it."""
         if not self._from <= place <= self._to:
             after = f"{self.folder}{place:05d}"
             pages = self.store.list_pages(
                 self.bucket, self.folder, start_after=after, page_size=_PAGE_KEYS
             )
-            self._names = next(iter(pages), [])
+            self._names = next(iter(pages), ())
             self._from = place
             self._to = self._last_whole_place(place)
         return self._names

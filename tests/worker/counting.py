@@ -1,4 +1,4 @@
-"""A tool without a program: it finishes one line of its input at each poll. For exhaustive tests."""
+"""A tool without a program: it finishes one line of its input at each poll."""
 
 import gzip
 import json

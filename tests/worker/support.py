@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -184,3 +185,18 @@ def finish(process, seconds=120):
         raise
     events = [json.loads(line) for line in stdout.splitlines()]
     return process.returncode, events, stderr
+
+
+def until(met, seconds=60):
+    """Wait for something that happens soon."""
+    deadline = time.monotonic() + seconds
+    while not (found := met()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+    return found
+
+
+def first_ligand_is_finished(base):
+    """Wait until a worker has finished one of an input's ligands."""
+    rows = "drydock-*/*/part-1/rows.jsonl"
+    return until(lambda: any(path.stat().st_size for path in base.glob(rows)))

@@ -9,7 +9,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+import worker.agent
 import worker.attempt
+import worker.stop_signals
 from drydock.errors import StoreUnavailable
 from drydock.run_document import Epoch, RunDocument, Stop, put_stop
 from drydock.store import Store
@@ -17,6 +19,7 @@ from tests.worker.counting import CountingTool
 from tests.worker.support import CONTROL, DATA, RUN_ID, Shard
 from worker.agent import main
 from worker.endings import Misconfigured
+from worker.stop_signals import StopReason
 
 
 class Died(BaseException):
@@ -26,7 +29,7 @@ class Died(BaseException):
 class MortalStore(Store):
     """S3 for a process that dies after its n-th write, or in place of it."""
 
-    def __init__(self, client, writes, lost_answer=False):
+    def __init__(self, client, writes, *, lost_answer=False):
         super().__init__(client)
         self.left = writes
         self.lost_answer = lost_answer
@@ -124,8 +127,7 @@ def test_at_most_six_requests_beside_its_own_data(shard, run, client, tool, stor
     beside = [
         (name, params.get("Key") or params.get("Prefix"))
         for name, params in asked
-        if name in ("ListObjectsV2", "HeadObject")
-        or not params["Key"].startswith(own)
+        if name in ("ListObjectsV2", "HeadObject") or not params["Key"].startswith(own)
     ]
     assert len(beside) <= 6, beside
     assert "HeadObject" not in {name for name, _ in beside}
@@ -183,7 +185,7 @@ def test_kill_after_every_write_loses_nothing_and_counts_nothing_twice(
         for writes in itertools.count(1):
             prefix = f"n{writes}{lost_answer}/"
             made = shard(*inputs, prefix=prefix, inputs_per_job=3, checkpoint_seconds=1)
-            store = MortalStore(client, writes, lost_answer)
+            store = MortalStore(client, writes, lost_answer=lost_answer)
             try:
                 code = run(made, using=store)
             except Died:
@@ -322,48 +324,23 @@ def test_out_of_memory_is_not_tried_again_as_it_was(shard, run, tool):
     assert made.part_records() == []
 
 
-def test_a_deadline_without_progress_is_left_to_a_later_round(shard, run, tool):
-    made = shard(("in/0", lines("a")), attempt_seconds=0)
-    made.attempt_seconds = 1
-    made.write_round()
-
-    def never():
-        raise AssertionError("an attempt without time must not work")
-
-    tool.on_poll = never
-    import worker.agent as agent
-
-    assert agent.graceful_seconds(1) == 0.5
-    code = None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agent, "graceful_seconds", lambda _seconds: 0.0)
-        code = run(made)
-    assert code == 75
+def test_a_deadline_without_progress_is_left_to_a_later_round(shard, run, tool, monkeypatch):
+    made = shard(("in/0", lines("a")))
+    monkeypatch.setattr(worker.agent, "graceful_seconds", lambda _seconds: 0.0)
+    assert run(made) == 75
     assert made.markers() == []
 
 
 def test_a_deadline_with_progress_is_tried_again(shard, run, tool, monkeypatch):
-    import worker.agent as agent
-
     made = shard(("in/0", lines("a", "b")))
-    now = [0.0]
-    monkeypatch.setattr(agent, "graceful_seconds", lambda _seconds: 1e9)
+    reached = StopReason("deadline", "the attempt's time is over")
 
     def late():
-        # The clock of the attempt's Stop jumps past the deadline.
-        now[0] += 1
-        if now[0] == 1:
-            monkeypatch.setattr(worker.stop_signals.Stop, "reason", _deadline())
+        monkeypatch.setattr(worker.stop_signals.Stop, "reason", reached)
 
     tool.on_poll = late
     assert run(made) == 1
     assert [record.progress for record in made.part_records()] == [1]
-
-
-def _deadline():
-    from worker.stop_signals import StopReason
-
-    return property(lambda _self: StopReason("deadline", "the attempt's time is over"))
 
 
 def test_a_run_that_was_stopped_on_purpose_is_left_to_a_later_epoch(shard, run, tool, store):

@@ -82,7 +82,7 @@ def test_the_graceful_stop_lies_inside_the_attempt(attempt_seconds):
 
 
 def test_scratch_is_private_and_removed_even_when_a_tool_locked_it(scratch):
-    with pytest.raises(RuntimeError), Scratch(scratch) as folder:
+    with Scratch(scratch) as folder:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         locked = folder / "a" / "locked"
         locked.mkdir(parents=True)
@@ -90,8 +90,12 @@ def test_scratch_is_private_and_removed_even_when_a_tool_locked_it(scratch):
         locked.chmod(0)
         (folder / "a").chmod(0o500)
         (folder / "link").symlink_to(scratch / "drydock-somebody-else")
-        raise RuntimeError
     assert (scratch / "drydock-somebody-else" / "kept").read_text() == "kept"
+
+
+def test_scratch_is_removed_when_work_in_it_fails(scratch):
+    with pytest.raises(KeyError), Scratch(scratch) as folder:
+        {}[str(folder)]
 
 
 def test_scratch_that_cannot_be_made_is_a_misconfiguration(tmp_path):

@@ -10,6 +10,21 @@ from worker.tools.pdbqt import MAX_LIGAND_BYTES, parse_poses, split_ligands
 NAMES = sorted(path.stem for path in (EXAMPLE / "ligands").glob("*.pdbqt"))
 
 
+WORDS = [
+    b"MODEL 1\n",
+    b"ENDMDL\n",
+    b"ROOT\n",
+    b"ENDROOT\n",
+    b"TORSDOF 1\n",
+    b"REMARK x\n",
+    b"ATOM  1\n",
+    b"\n",
+    b"REMARK  Name = a b\n",
+    b"TER\n",
+    b"garbage\n",
+]
+
+
 def split(text, stem="file"):
     return list(split_ligands(text.splitlines(keepends=True), stem))
 
@@ -39,10 +54,7 @@ def test_any_bytes_can_be_cut_and_none_raises(text):
 
 @given(
     st.lists(
-        st.sampled_from(
-            [b"MODEL 1\n", b"ENDMDL\n", b"ROOT\n", b"ENDROOT\n", b"TORSDOF 1\n", b"REMARK x\n"]
-            + [b"ATOM  1\n", b"\n", b"REMARK  Name = a b\n", b"TER\n", b"garbage\n"]
-        ),
+        st.sampled_from(WORDS),
         max_size=40,
     )
 )
@@ -138,5 +150,5 @@ def test_poses_that_are_cut_are_refused(length):
     cut = text[:length]
     if cut.rstrip() == text.rstrip() or cut.rstrip().endswith("ENDMDL"):
         return
-    with pytest.raises(ValueError, match="ENDMDL|RESULT"):
+    with pytest.raises(ValueError, match=r"ENDMDL|RESULT"):
         parse_poses(cut)

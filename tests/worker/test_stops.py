@@ -3,18 +3,14 @@
 import http.server
 import itertools
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
-import time
 
 import psutil
 import pytest
 
-from tests.worker.support import ROOT, bundle, finish, ligand, start_worker
+from tests.worker.support import bundle, finish, first_ligand_is_finished, ligand, start_worker
 
 SLOW = {"max_evals": 3_000_000}
 # Runs the worker and kills its process right after its n-th write to S3.
@@ -36,18 +32,6 @@ sys.exit(main(os.environ))
 """
 
 
-def until(met, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (found := met()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-    return found
-
-
-def first_ligand_is_finished(base):
-    return until(lambda: [p for p in base.glob("drydock-*/*/part-1/rows.jsonl") if p.stat().st_size])
-
-
 def two_ligands(shard, **values):
     """One that is docked at once, then one that takes long."""
     made = shard(("in/two.pdbqt", bundle(ligand("caffeine"), ligand("imatinib"))), **values)
@@ -62,12 +46,12 @@ class Imds(http.server.BaseHTTPRequestHandler):
     taken = threading.Event()
     tokens = itertools.count()
 
-    def do_PUT(self):  # noqa: N802 - http.server's name
+    def do_PUT(self):
         assert self.path == "/latest/api/token"
         assert self.headers["X-aws-ec2-metadata-token-ttl-seconds"]
         self._answer(200, b"token")
 
-    def do_GET(self):  # noqa: N802 - http.server's name
+    def do_GET(self):
         if self.headers["X-aws-ec2-metadata-token"] != "token":
             self._answer(401, b"")
         elif self.path == "/latest/meta-data/spot/instance-action" and self.taken.is_set():
@@ -136,7 +120,7 @@ def test_a_stop_keeps_the_finished_ligand_and_ends_with_1(shard, scratch, endpoi
 
 def test_the_deadline_stops_as_a_signal_does(shard, scratch, endpoint):
     made = two_ligands(shard, attempt_seconds=20)
-    code, events, _ = finish(start_worker(made, scratch, endpoint))
+    code, _, _ = finish(start_worker(made, scratch, endpoint))
     assert code == 1
     (record,) = made.part_records()
     assert "time is over" in record.why
@@ -190,27 +174,6 @@ def test_a_machine_without_metadata_service_has_no_notices(shard, scratch, endpo
     code, events, stderr = finish(start_worker(made, scratch, endpoint, **extra))
     assert (code, stderr) == (0, "")
     assert [event["event"] for event in events].count("no_spot_notices") == 1
-
-
-def test_stdin_end_stops_the_batch_program_between_ligands(tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    names = []
-    for number in range(200):
-        (tmp_path / f"{number}.pdbqt").write_bytes(ligand("caffeine"))
-        names.append(f"{number}.pdbqt")
-    flags = "--center_x 12.8 --center_y 95.1 --center_z 58.6 --size_x 14 --size_y 14 --size_z 14"
-    command = [sys.executable, "-m", "worker.tools.vina_batch", *flags.split(), "--seed", "1"]
-    command += ["--receptor", str(ROOT / "examples/vina/receptor.pdbqt"), "--dir", "out"]
-    command += ["--exhaustiveness", "1", "--max_evals", "2000", "--cpu", "1", "--batch", *names]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
-    until(lambda: list(out.iterdir()))
-    process.stdin.close()
-    assert process.wait(30) == 1
-    assert 0 < len(list(out.glob("*_out.pdbqt"))) < 200
 
 
 def test_events_are_json_lines(shard, scratch, endpoint):
