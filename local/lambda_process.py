@@ -1,7 +1,7 @@
 """The runner's side of one warm Lambda process."""
 
-import contextlib
 import socket
+import tempfile
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,7 +35,6 @@ class LambdaProcess:
         setup: Setup,
         *,
         environment: Mapping[str, str],
-        socket_path: Path,
         log: Path,
         directory: Path,
     ) -> "LambdaProcess":
@@ -43,13 +42,18 @@ class LambdaProcess:
 
         Raises OSError when it does not come up.
         """
-        with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as after:
-            listener.bind(str(socket_path))
-            after.callback(socket_path.unlink)
+        # A folder of its own for a moment: a socket's path has to be short, and a kill of the
+        # embedded AWS leaves none behind.
+        with (
+            tempfile.TemporaryDirectory(prefix="drydock-") as folder,
+            socket.socket(socket.AF_UNIX) as listener,
+        ):
+            address = f"{folder}/calls"
+            listener.bind(address)
             listener.listen(1)
             handle = warm.start(
                 module="local.lambda_child",
-                argv=[str(socket_path)],
+                argv=[address],
                 env=environment,
                 cwd=directory,
                 log=log,

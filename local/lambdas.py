@@ -4,8 +4,6 @@ A process is kept for the next call; one that ran out of time or died is replace
 """
 
 import json
-import shutil
-import tempfile
 import threading
 import time
 import uuid
@@ -89,7 +87,6 @@ class Lambdas:
         self._region = region
         self._dead_letter = dead_letter
         self._warm = WarmProcesses([])
-        self._sockets = Path(tempfile.mkdtemp(prefix="drydock-"))
         self._functions: dict[str, FunctionSpec] = {}
         self._idle: dict[str, list[LambdaProcess]] = defaultdict(list)
         self._running: dict[str, int] = defaultdict(int)
@@ -152,7 +149,6 @@ class Lambdas:
         """End every process, whatever it is doing."""
         self._closed.set()
         self._warm.close()
-        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _call(self, function: FunctionSpec, payload: bytes) -> Outcome:
         process = self._take(function)
@@ -203,7 +199,6 @@ class Lambdas:
             self._warm,
             setup,
             environment=self._environment(function),
-            socket_path=self._sockets / uuid.uuid4().hex[:12],
             log=self._logs / f"{function.name}.log",
             directory=function.code_directory,
         )
