@@ -137,6 +137,7 @@ def test_paths_on_a_mount_lead_to_a_directory_of_the_machine(aws):
         (["raise"], 1),
         (["die", "SIGSEGV"], 139),
         (["die", "SIGTERM"], 143),
+        (["die", "SIGINT"], 130),
         (["thread"], 0),
         (["spawn"], 0),
     ],
