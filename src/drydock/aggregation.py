@@ -6,9 +6,10 @@ so that a turn done twice writes the same objects.
 
 import gzip
 import json
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from drydock.accounting import Accounts
@@ -44,6 +45,17 @@ class Turn:
     number: int
     first: int
     after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A shard's accounts as they lie in S3: made in which epoch, of which outcome, with what."""
+
+    epoch: int
+    outcome: str
+    turns: int
+    keep_top: int
+    accounts: Accounts
 
 
 def aggregate_shard(
@@ -84,19 +96,24 @@ def valid_accounts(
     if document.frozen is None or document.frozen.reopened != run.reopened:
         return None
     found = read_accounts(services, run, document.shard)
-    if found is None or found["outcome"] != document.frozen.key:
+    if found is None or found.outcome != document.frozen.key:
         return None
-    return Accounts(**found["accounts"])
+    # Lists that an earlier epoch cut shorter cannot be merged into this one's.
+    return found.accounts if found.keep_top >= _keep_top(run) else None
 
 
-def read_accounts(services: Services, run: RunDocument, shard: int) -> dict[str, Any] | None:
+def read_accounts(services: Services, run: RunDocument, shard: int) -> Written | None:
     """What AggregateShard wrote last for a shard; None when it wrote nothing that can be read."""
     key = run_keys(run).shard_results_folder(shard) + ACCOUNTS
     try:
-        found = json.loads(services.store.get(run.output_bucket, key).body)
-    except (NotFound, ValueError):
+        fields = json.loads(services.store.get(run.output_bucket, key).body)
+        return Written(**{**fields, "accounts": Accounts(**fields["accounts"])})
+    except (NotFound, Malformed, ValueError, TypeError, KeyError):
         return None
-    return found if isinstance(found, dict) else None
+
+
+def _keep_top(run: RunDocument) -> int:
+    return int(run.current.request["keep_top"])
 
 
 def _begin(
@@ -112,12 +129,12 @@ def _begin(
         return {"outcome": document.frozen.key, "first": 0, "turn": 0}
     collected = collect(services.store, run, document.shard, document.inputs)
     if collected.bad:
-        voided = void(services.store, run, document.shard, collected.bad)
-        documents.replace_shard(run.run_id, known, void_markers(document, tuple(voided)))
+        # Recorded before they are removed: a crash in between records them again, without harm.
+        documents.replace_shard(run.run_id, known, void_markers(document, tuple(collected.bad)))
+        void(services.store, run, document.shard, collected.bad)
         return None
     remaining = document.inputs - len(collected.settled)
-    has_given_up = document.ended is not None and document.ended.ending != "complete"
-    if remaining and not has_given_up:
+    if remaining and not _has_given_up(run, document):
         documents.replace_shard(run.run_id, known, void_markers(document, ()))
         return None
     key = ControlKeys(run.run_id).frozen(document.shard, services.unique())
@@ -130,6 +147,12 @@ def _begin(
         "turn": 0,
         "strange": len(collected.settlement.strange),
     }
+
+
+def _has_given_up(run: RunDocument, document: ShardDocument) -> bool:
+    """Whether the shard ended in this epoch although inputs remain."""
+    ended = document.ended
+    return ended is not None and ended.epoch == run.epoch and ended.ending != "complete"
 
 
 def _freeze(
@@ -177,14 +200,15 @@ def _one_turn(
     accounts = _accounts(document, settled, int(cursor.get("strange", 0)))
     _write_failures(services, run, document.shard, settled)
     _remove_old_turns(services, run, document.shard, turn.number)
-    written = {
-        "epoch": run.epoch,
-        "outcome": cursor["outcome"],
-        "turns": turn.number + 1,
-        "accounts": accounts.as_json(),
-    }
+    written = Written(
+        epoch=run.epoch,
+        outcome=str(cursor["outcome"]),
+        turns=turn.number + 1,
+        keep_top=_keep_top(run),
+        accounts=accounts,
+    )
     key = run_keys(run).shard_results_folder(document.shard) + ACCOUNTS
-    services.store.put(run.output_bucket, key, json.dumps(written, indent=2).encode())
+    services.store.put(run.output_bucket, key, json.dumps(asdict(written), indent=2).encode())
     return _aggregated(accounts)
 
 
@@ -207,17 +231,19 @@ def _write_tables(
         if each.summary is not None
         for output in outputs_of(each.summary, "scores")
     ]
-    ranking = Ranking(int(run.current.request["keep_top"]))
+    ranking = Ranking(_keep_top(run))
     rows: list[dict[str, Any]] = []
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
         for found in pool.map(lambda key: _read_rows(services, run.output_bucket, key), keys):
             rows.extend(found)
     for row in rows:
-        if row.get("score") is not None:
+        if row.get("score") is not None and math.isfinite(row["score"]):
             ranking.add(ranked_row(row))
     store = services.store
     if rows:
         store.put(run.output_bucket, scores_key(run, shard, turn), scores_parquet(rows))
+    else:
+        store.delete(run.output_bucket, scores_key(run, shard, turn))
     top = "".join(found.row for found in ranking.best()).encode()
     store.put(run.output_bucket, top_key(run, shard, turn), top)
 

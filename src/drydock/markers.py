@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from types import UnionType
 from typing import Any, Literal
 
 from drydock.errors import Malformed
@@ -171,12 +172,27 @@ def parse_done(body: bytes, name: MarkerName) -> list[InputSummary]:
     return summaries
 
 
+_SUMMARY_TYPES: dict[str, type | UnionType] = {
+    "place": int,
+    "index": int,
+    "input_etag": str,
+    "molecules": int,
+    "failed_molecules": int,
+    "seconds": int | float,
+    "best_score": int | float | None,
+    "counts": dict,
+}
+
+
 def _summary(fields: dict[str, Any]) -> InputSummary:
     parts = tuple(
         PartOutputs(part["part"], tuple(OutputObject(**output) for output in part["outputs"]))
         for part in fields.pop("chain")
     )
-    return InputSummary(chain=parts, **fields)
+    summary = InputSummary(chain=parts, **fields)
+    if not all(isinstance(getattr(summary, name), kind) for name, kind in _SUMMARY_TYPES.items()):
+        raise TypeError("a summary's fields are not what they must be")
+    return summary
 
 
 def encode_failed(failure: Failure) -> bytes:

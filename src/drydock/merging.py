@@ -66,13 +66,12 @@ def _shard_accounts(
     accounts, whose Map item died, remains whole.
     """
     written = read_accounts(services, run, item["shard"])
-    if written is not None:
-        if written["epoch"] == run.epoch:
-            return Accounts(**written["accounts"]), int(written["turns"])
+    if written is not None and written.accounts.inputs == item["inputs"]:
+        if written.epoch == run.epoch:
+            return written.accounts, written.turns
         document = documents.shard(run, item["shard"], item["inputs"]).value
-        accounts = valid_accounts(services, run, document)
-        if accounts is not None:
-            return accounts, int(written["turns"])
+        if valid_accounts(services, run, document) is not None:
+            return written.accounts, written.turns
     inputs = item["inputs"]
     return Accounts(inputs=inputs, done=0, failed=0, skipped=0, remaining=inputs), 0
 
@@ -88,9 +87,9 @@ def _best(services: Services, run: RunDocument, turns: dict[int, int]) -> list[R
 
 
 def _lines(services: Services, run: RunDocument, key: str) -> Iterator[str]:
-    stream = services.store.get_stream(run.output_bucket, key)
-    with stream.body:
-        yield from stream.body.read().decode().splitlines(keepends=True)
+    text = services.store.get(run.output_bucket, key).body.decode()
+    # Not splitlines: it would end lines at characters that may be part of a molecule's id.
+    yield from (f"{line}\n" for line in text.split("\n") if line)
 
 
 def _write_poses(services: Services, run: RunDocument, best: list[Ranked]) -> None:

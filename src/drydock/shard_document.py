@@ -147,13 +147,19 @@ def end(document: ShardDocument, ending: Ending) -> ShardDocument:
 
 
 def freeze(document: ShardDocument, key: str, reopened: dict[str, int]) -> ShardDocument:
-    """The document with its frozen outcome; what is frozen already stays."""
-    return document if document.frozen else replace(document, frozen=Frozen(key, reopened))
+    """The document with its frozen outcome; what is frozen already stays, unless it was thawed.
+
+    An outcome is thawed once failures are reopened that were not when it was frozen.
+    """
+    if document.frozen is not None and document.frozen.reopened == reopened:
+        return document
+    return replace(document, frozen=Frozen(key, reopened))
 
 
 def void(document: ShardDocument, markers: tuple[str, ...]) -> ShardDocument:
     """The document after markers that were not whole were removed: their inputs remain again."""
-    return replace(document, voided=(*document.voided, *markers), ended=None, frozen=None)
+    new = tuple(name for name in markers if name not in document.voided)
+    return replace(document, voided=(*document.voided, *new), ended=None, frozen=None)
 
 
 def _with_current(document: ShardDocument, **changes: Any) -> ShardDocument:

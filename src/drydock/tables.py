@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,7 +23,7 @@ def scores_parquet(rows: list[dict[str, Any]]) -> bytes:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    columns: dict[str, Any] = {"score": pa.array([row["score"] for row in rows], pa.float64())}
+    columns: dict[str, Any] = {"score": pa.array([row.get("score") for row in rows], pa.float64())}
     for name in TEXT_COLUMNS:
         columns[name] = pa.array([row.get(name) for row in rows], pa.string())
     for name in NUMBER_COLUMNS:
@@ -39,7 +40,7 @@ def ranked_row(row: dict[str, Any]) -> Ranked:
     """A score row as a candidate for the ranking, which keeps it as a line for merging."""
     kept = ("smiles", "input", "index", "poses", "first_byte", "length")
     rest = json.dumps({name: row[name] for name in kept if name in row}, separators=(",", ":"))
-    score, molecule_id = float(row["score"]), str(row["id"]).replace("\t", " ")
+    score, molecule_id = float(row["score"]), re.sub(r"[\t\n]", " ", str(row["id"]))
     return Ranked(score, molecule_id, f"{score!r}\t{molecule_id}\t{rest}\n")
 
 

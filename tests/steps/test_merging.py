@@ -1,0 +1,190 @@
+"""MergeResults: every input accounted for, the best molecules of all shards, how the run ended."""
+
+import csv
+import gzip
+import io
+import json
+
+import pytest
+
+from drydock.errors import RunSuperseded
+from drydock.merging import merge_results
+from drydock.resubmission import resubmit_interrupted
+from drydock.run_document import Stop, put_stop
+from tests.steps.world import DATA, EXECUTION, POSES
+
+
+@pytest.fixture
+def run_id(world):
+    world.inputs(10)
+    return world.start()
+
+
+def settle(world, run_id, shard, **how):
+    """Work through a shard and aggregate it."""
+    world.submit(run_id, shard, token=f"token-{shard}")
+    (job,) = world.batch.live()
+    world.work(job, **how)
+    resubmit_interrupted(world.services, world.ended(job))
+    return world.aggregate(run_id, shard)
+
+
+def merge(world, run_id):
+    return merge_results(world.services, run_id, world.owner(run_id))
+
+
+def counts(answer):
+    return tuple(answer["accounting"].values())
+
+
+def table(world, name):
+    return list(csv.DictReader(io.StringIO(world.get(DATA, f"out/results/{name}").decode())))
+
+
+def test_a_run_whose_every_input_is_settled_is_done(world, run_id):
+    settle(world, run_id, 0, fail={2: "unreadable"})
+    settle(world, run_id, 1)
+    settle(world, run_id, 2)
+    answer = merge(world, run_id)
+    assert (answer["status"], answer["error"], answer["cause"]) == ("done", None, None)
+    assert answer["results"] == "s3://drydock-data/out/results/"
+    assert counts(answer) == (10, 9, 1, 0, 0)
+    best = table(world, "top.csv")
+    assert [row["id"] for row in best] == [f"m{n}" for n in (9, 8, 7, 6, 5, 4, 3, 1, 0)]
+    assert [row["rank"] for row in best] == [str(n) for n in range(1, 10)]
+    assert gzip.decompress(world.get(DATA, "out/results/poses.pdbqt.gz")) == 9 * gzip.decompress(
+        POSES
+    )
+    assert [row["index"] for row in table(world, "failures.csv")] == ["2"]
+    accounting = world.json(DATA, "out/results/accounting.json")
+    assert (accounting["status"], accounting["failures"]) == ("done", {"unreadable": 1})
+    assert world.json(DATA, "out/results/run.json")["epochs"][0]["owner"] == EXECUTION + "one"
+    assert world.told()[-1][0] == "drydock: a-run done"
+
+
+def test_a_shard_whose_item_died_remains_whole(world, run_id):
+    settle(world, run_id, 0)
+    settle(world, run_id, 2)
+    answer = merge(world, run_id)
+    assert (answer["status"], answer["error"]) == ("incomplete", "RunIncomplete")
+    assert counts(answer) == (10, 6, 0, 0, 4)
+    assert "4 of 10 inputs remain" in answer["cause"]
+    assert len(table(world, "top.csv")) == 6
+
+
+def test_a_stopped_run_ends_by_that_name_and_with_its_reason(world, run_id):
+    settle(world, run_id, 0)
+    world.documents.change_run(run_id, lambda run: put_stop(run, Stop(1, "user", "enough")))
+    answer = merge(world, run_id)
+    assert (answer["status"], answer["error"]) == ("stopped", "RunStopped")
+    assert answer["cause"] == "enough (6 of 10 inputs remain)"
+
+
+def test_a_misconfigured_run_ends_by_that_name(world, run_id):
+    stop = Stop(1, "misconfiguration", "vina is missing in the image")
+    world.documents.change_run(run_id, lambda run: put_stop(run, stop))
+    answer = merge(world, run_id)
+    assert answer["error"] == "RunMisconfigured"
+    assert answer["cause"].startswith("vina is missing in the image")
+
+
+def test_a_stop_that_came_too_late_takes_nothing_away(world, run_id):
+    for shard in range(3):
+        settle(world, run_id, shard)
+    world.documents.change_run(run_id, lambda run: put_stop(run, Stop(1, "user", "enough")))
+    assert merge(world, run_id)["status"] == "done"
+
+
+def test_a_rerun_finds_frozen_accounts_and_submits_nothing(world, run_id):
+    for shard in range(3):
+        settle(world, run_id, shard)
+    first = merge(world, run_id)
+    world.executions.running.clear()
+    world.batch.jobs.clear()
+    assert world.start("two") == run_id
+    for shard in range(3):
+        assert world.detect(run_id, shard)["remains"] == 0
+        world.aggregate(run_id, shard)
+    assert merge(world, run_id) == first
+    assert world.batch.jobs == {}
+
+
+def test_an_earlier_epochs_accounts_count_only_as_long_as_they_are_frozen(world, run_id):
+    for shard in (0, 1):
+        settle(world, run_id, shard, fail={1: "unreadable"} if shard == 0 else None)
+    world.documents.change_run(run_id, lambda run: put_stop(run, Stop(1, "user", "enough")))
+    world.submit(run_id, 2, token="token-2")
+    world.aggregate(run_id, 2)
+    assert counts(merge(world, run_id)) == (10, 7, 1, 0, 2)
+    world.executions.running.clear()
+    world.start("two")
+    assert counts(merge(world, run_id)) == (10, 7, 1, 0, 2)
+    world.executions.running.clear()
+    world.start("three", retry_failed=["unreadable"])
+    assert counts(merge(world, run_id)) == (10, 0, 0, 0, 10)
+
+
+@pytest.mark.parametrize("damage", [b"{}", b"[]", b"no JSON", b'{"epoch": 1, "accounts": {}}'])
+def test_damaged_accounts_count_as_none(world, run_id, damage):
+    for shard in range(3):
+        settle(world, run_id, shard)
+    world.put(DATA, "out/results/shards/000001/accounts.json", damage)
+    assert counts(merge(world, run_id)) == (10, 6, 0, 0, 4)
+
+
+def test_accounts_of_another_shard_count_as_none(world, run_id):
+    for shard in range(3):
+        settle(world, run_id, shard)
+    other = world.get(DATA, "out/results/shards/000002/accounts.json")
+    world.put(DATA, "out/results/shards/000001/accounts.json", other)
+    assert counts(merge(world, run_id)) == (10, 6, 0, 0, 4)
+
+
+def test_the_best_of_equal_molecules_is_kept_once_over_all_shards(world, run_id):
+    for shard in range(3):
+        world.submit(run_id, shard, token=f"token-{shard}")
+        (job,) = world.batch.live()
+        for child in range(job.request.jobs):
+            document, records = world.child(job, child)
+            world.settle(document, records[0], score=-7.0 if records[0].index == 5 else -6.0)
+        resubmit_interrupted(world.services, world.ended(job))
+        world.aggregate(run_id, shard)
+    merge(world, run_id)
+    best = [(row["id"], row["score"]) for row in table(world, "top.csv")]
+    assert best[0] == ("m5", "-7.0")
+    assert best[1:] == [(f"m{n}", "-6.0") for n in (0, 1, 2, 3, 4, 6, 7, 8, 9)]
+
+
+def test_ids_with_odd_characters_pass_through(world, run_id, monkeypatch):
+    names = ["tab\there", "new\nline", "sep\u2028arator", "form\x0cfeed", 'quote"d, comma']
+    world.submit(run_id, 2, token="t")
+    (job,) = world.batch.live()
+    document, records = world.child(job, 0)
+    compress = gzip.compress
+
+    def odd(body, **how):
+        row = json.loads(body)
+        lines = [json.dumps(row | {"id": name, "score": -1.0 - n}) for n, name in enumerate(names)]
+        return compress("\n".join(lines).encode(), **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.steps.world.gzip.compress", odd)
+        world.settle(document, records[0])
+    world.work(job, children=[1])
+    resubmit_interrupted(world.services, world.ended(job))
+    world.aggregate(run_id, 2)
+    merge(world, run_id)
+    ids = [row["id"] for row in table(world, "top.csv")]
+    assert ids[1:] == ['quote"d, comma', "form\x0cfeed", "sep\u2028arator", "new line", "tab here"]
+
+
+def test_a_run_with_nothing_to_show_has_its_files_all_the_same(world, run_id):
+    assert counts(merge(world, run_id)) == (10, 0, 0, 0, 10)
+    assert table(world, "top.csv") == []
+    assert table(world, "failures.csv") == []
+    assert gzip.decompress(world.get(DATA, "out/results/poses.pdbqt.gz")) == b""
+
+
+def test_the_superseded_may_not_merge(world, run_id):
+    with pytest.raises(RunSuperseded):
+        merge_results(world.services, run_id, EXECUTION + "other")
