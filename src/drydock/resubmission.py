@@ -4,9 +4,9 @@ from typing import Any
 
 from drydock.advancing import EndedJob, advance
 from drydock.decision import STOPPED
-from drydock.detection import run_keys
+from drydock.detection import run_keys, shard_inputs
 from drydock.documents import Documents
-from drydock.errors import NotFound
+from drydock.errors import Malformed, NotFound
 from drydock.failures import EXIT_MISCONFIGURED, Verdict, classify
 from drydock.keys import JobIdentity, parse_job_name
 from drydock.run_document import Stop, put_stop
@@ -67,7 +67,12 @@ def _stop(services: Services, job: JobIdentity, detail: dict[str, Any], verdict:
     documents = Documents(services.store, services.settings.control_bucket)
     try:
         run = documents.run(job.run_id).value
+        inputs = shard_inputs(services.store, run, job.shard)
+        document = documents.shard(run, job.shard, inputs).value
     except NotFound:
+        return
+    if job.round not in {each.number for each in document.rounds if each.epoch == run.epoch}:
+        # It tells of an earlier epoch: what was wrong then may have been mended since.
         return
     text = _sentence(services, job, detail, verdict)
     stop = Stop(run.epoch, "misconfiguration", text)
@@ -88,9 +93,9 @@ def _sentence(
         key = run_keys(run).misconfigured(job.shard, job.round)
         try:
             body = services.store.get(run.output_bucket, key, last_byte=_SENTENCE_BYTES).body
-        except NotFound:
+        except (NotFound, Malformed):
             return verdict.advice
-        return body.decode(errors="replace").strip()
+        return body.decode(errors="replace").strip() or verdict.advice
     told = container.get("reason") or detail.get("statusReason") or ""
     return f"{verdict.advice} {told}".strip()
 

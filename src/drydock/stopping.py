@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from drydock.advancing import advance
-from drydock.decision import ABORTED, STOPPED, SUPERSEDED, TakeOverClaim
+from drydock.decision import ABORTED, STOPPED, SUPERSEDED
 from drydock.detection import shard_inputs
 from drydock.documents import Documents
-from drydock.errors import NotFound, RequestRejected
+from drydock.errors import Malformed, NotFound, RequestRejected
 from drydock.jobs import ActiveJob
 from drydock.keys import JobIdentity, owner_claim, parse_job_name
 from drydock.run_document import RunDocument, Stop, StopReason, put_stop
@@ -93,7 +93,11 @@ def sweep(services: Services) -> Ended:
             terminated += _terminate(services, [job for job, _ in jobs], ABORTED)
             continue
         for job, identity in jobs:
-            swept = _sweep_job(services, documents, run, job, identity)
+            try:
+                swept = _sweep_job(services, documents, run, job, identity)
+            except (NotFound, Malformed):
+                # The run's objects were removed or damaged: the other runs are swept all the same.
+                continue
             terminated += swept.terminated
             advanced += swept.advanced
     return Ended(terminated, advanced)
@@ -112,8 +116,8 @@ def _sweep_job(
         return Ended()
     current = document.current
     if current is not None and current.state == "claimed" and current.number == identity.round:
-        decision = advance(services, run.run_id, identity.shard)
-        return Ended(advanced=int(not isinstance(decision, TakeOverClaim)))
+        advance(services, run.run_id, identity.shard)
+        return Ended(advanced=1)
     return Ended(terminated=_terminate(services, [job], SUPERSEDED))
 
 
