@@ -113,6 +113,24 @@ RULES = (
         container_reason="Cannot*Container*executable*not found*",
     ),
     Rule(
+        "command",
+        "stop_run",
+        "The container cannot be started: its entry point is no program.",
+        container_reason="Cannot*Container*is a directory*",
+    ),
+    Rule(
+        "command",
+        "stop_run",
+        "The container cannot be started: its entry point may not be executed.",
+        container_reason="Cannot*Container*permission denied*",
+    ),
+    Rule(
+        "start",
+        "few_times",
+        "Secrets, logs or the registry did not answer this time.",
+        container_reason="ResourceInitializationError*i/o timeout*",
+    ),
+    Rule(
         "configuration",
         "stop_run",
         "Secrets or logs cannot be reached: check the execution role and the network.",
@@ -158,6 +176,30 @@ RULES = (
         "No machine of the stack can ever run the job: check resources and instance types.",
         status_reason="*MISCONFIGURATION:*",
     ),
+    Rule(
+        "blocked",
+        "stop_run",
+        "The stack's compute environment is not usable: AWS Batch says what to change.",
+        status_reason="*ACTION_REQUIRED*",
+    ),
+    Rule(
+        "configuration",
+        "stop_run",
+        "The request's environment is longer than AWS Batch takes.",
+        status_reason="Container Overrides length*",
+    ),
+    Rule(
+        "configuration",
+        "stop_run",
+        "The stack's queue or job definition is gone: deploy the stack again.",
+        status_reason="*JobQueue deleted*",
+    ),
+    Rule(
+        "configuration",
+        "stop_run",
+        "The stack's queue or job definition is gone: deploy the stack again.",
+        status_reason="Job definition*does not exist*",
+    ),
 )
 UNKNOWN = Verdict("unknown", "few_times", "Batch gave a reason that is not in the table.")
 
@@ -169,9 +211,14 @@ def classify(
     for rule in RULES:
         if rule.exit_codes is not None and exit_code not in rule.exit_codes:
             continue
-        if not fnmatchcase(status_reason or "", rule.status_reason):
+        if not _matches(status_reason, rule.status_reason):
             continue
-        if not fnmatchcase(container_reason or "", rule.container_reason):
+        if not _matches(container_reason, rule.container_reason):
             continue
         return Verdict(rule.failure_class, rule.policy, rule.advice)
     return UNKNOWN
+
+
+def _matches(text: str | None, pattern: str) -> bool:
+    """The services write one thing in several ways: ``AccessDenied``, ``access denied``."""
+    return fnmatchcase((text or "").lower(), pattern.lower())

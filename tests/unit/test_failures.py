@@ -1,0 +1,180 @@
+"""The table of failures: what AWS Batch and the ECS agent write, and what it means for a run."""
+
+from fnmatch import fnmatchcase
+
+import pytest
+
+from drydock.failures import RULES, UNKNOWN, classify
+
+ESSENTIAL = "Essential container in task exited"
+PULL = "CannotPullContainerError: Error response from daemon: "
+
+CASES = [
+    # status reason, container reason, exit code -> class, policy
+    ("Host EC2 (instance i-0abc) terminated.", None, None, "interrupted", "again"),
+    ("Host EC2 (instance i-0abc) terminated.", None, 137, "interrupted", "again"),
+    ("Host EC2 (instance i-0abc) stopped.", None, None, "interrupted", "again"),
+    ("Your Spot Task was interrupted.", None, 137, "interrupted", "again"),
+    ("Your Spot Task was interrupted.", None, 1, "interrupted", "again"),
+    ("Your Spot Task was interrupted.", None, 0, "interrupted", "again"),
+    ("Task failed to start", PULL + "context canceled", None, "image_pull", "few_times"),
+    ("Task failed to start", PULL + "dial tcp: i/o timeout", None, "image_pull", "few_times"),
+    (
+        "Task failed to start",
+        PULL + "toomanyrequests: You have reached your pull rate limit",
+        None,
+        "image_pull",
+        "few_times",
+    ),
+    (
+        "Task failed to start",
+        PULL + "failed to register layer: write /x: no space left on device",
+        None,
+        "image_disk_full",
+        "few_times",
+    ),
+    ("Task failed to start", PULL + "unauthorized: not logged in", None, "image", "stop_run"),
+    (
+        "Task failed to start",
+        "CannotPullECRContainerError: AccessDeniedException: User is not authorized",
+        None,
+        "image",
+        "stop_run",
+    ),
+    ("Task failed to start", PULL + "pull access denied for x", None, "image", "stop_run"),
+    ("Task failed to start", PULL + "x:1: not found", None, "image", "stop_run"),
+    ("Task failed to start", PULL + "manifest unknown", None, "image", "stop_run"),
+    ("Task failed to start", PULL + "invalid reference format", None, "image", "stop_run"),
+    (
+        "Task failed to start",
+        "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s",
+        None,
+        "start",
+        "few_times",
+    ),
+    (
+        ESSENTIAL,
+        "CannotInspectContainerError: Could not transition to inspecting; timed out",
+        None,
+        "start",
+        "few_times",
+    ),
+    (
+        "Task failed to start",
+        "CannotStartContainerError: Error response from daemon: exec format error",
+        None,
+        "command",
+        "stop_run",
+    ),
+    (
+        "Task failed to start",
+        'CannotStartContainerError: exec: "vina": executable file not found in $PATH',
+        127,
+        "command",
+        "stop_run",
+    ),
+    (
+        "Task failed to start",
+        "CannotCreateContainerError: OCI runtime create failed: Is a directory: unknown",
+        None,
+        "command",
+        "stop_run",
+    ),
+    (
+        "Task failed to start",
+        'CannotStartContainerError: exec: "/run": permission denied: unknown',
+        126,
+        "command",
+        "stop_run",
+    ),
+    (
+        "Task failed to start",
+        "CannotCreateContainerError: devmapper: Thin Pool has 10 free data blocks",
+        None,
+        "start",
+        "few_times",
+    ),
+    (
+        "Task failed to start",
+        "ResourceInitializationError: unable to pull secrets or registry auth: AccessDenied",
+        None,
+        "configuration",
+        "stop_run",
+    ),
+    (
+        "Task failed to start",
+        "ResourceInitializationError: unable to pull secrets: dial tcp: i/o timeout",
+        None,
+        "start",
+        "few_times",
+    ),
+    (
+        ESSENTIAL,
+        "OutOfMemoryError: Container killed due to memory usage",
+        137,
+        "out_of_memory",
+        "more_memory",
+    ),
+    (ESSENTIAL, None, 137, "killed", "again"),
+    (ESSENTIAL, None, 143, "interrupted", "again"),
+    (ESSENTIAL, None, 130, "interrupted", "again"),
+    (ESSENTIAL, None, 1, "again", "again"),
+    (ESSENTIAL, None, 75, "later", "later"),
+    (ESSENTIAL, None, 78, "misconfiguration", "stop_run"),
+    (ESSENTIAL, None, 126, "command", "stop_run"),
+    (ESSENTIAL, None, 127, "command", "stop_run"),
+    (ESSENTIAL, None, 139, "unknown", "few_times"),
+    (ESSENTIAL, None, 2, "unknown", "few_times"),
+    ("Job attempt duration exceeded timeout", None, 137, "timeout", "again"),
+    ("Job attempt duration exceeded timeout", None, None, "timeout", "again"),
+    ("drydock: aborted", None, 143, "aborted", "later"),
+    ("drydock: superseded", None, None, "aborted", "later"),
+    ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - x", None, None, "blocked", "stop_run"),
+    (
+        (
+            "Canceled by JobStateTimeLimit action due to reason: "
+            "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - x"
+        ),
+        None,
+        None,
+        "blocked",
+        "stop_run",
+    ),
+    (
+        "ACTION_REQUIRED - CE(s) associated with the job queue are invalid",
+        None,
+        None,
+        "blocked",
+        "stop_run",
+    ),
+    ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - x", None, None, "unknown", "few_times"),
+    ("UNDETERMINED - Batch job is blocked", None, None, "unknown", "few_times"),
+    ("Container Overrides length must be at most 8192", None, None, "configuration", "stop_run"),
+    ("JobQueue deleted", None, None, "configuration", "stop_run"),
+    ("Operator cancelled it", None, None, "unknown", "few_times"),
+    (None, None, None, "unknown", "few_times"),
+]
+
+
+@pytest.mark.parametrize(("status", "container", "code", "expected", "policy"), CASES)
+def test_what_a_container_s_end_means(status, container, code, expected, policy):
+    verdict = classify(status, container, code)
+    assert (verdict.failure_class, verdict.policy) == (expected, policy)
+    assert verdict.advice.endswith(".")
+
+
+def test_no_rule_is_without_a_case():
+    hit = {classify(status, container, code).advice for status, container, code, *_ in CASES} - {
+        UNKNOWN.advice
+    }
+    assert hit == {rule.advice for rule in RULES}
+
+
+def test_no_rule_says_nothing():
+    for rule in RULES:
+        assert (rule.status_reason, rule.container_reason, rule.exit_codes) != ("*", "*", None)
+        assert (
+            not fnmatchcase("", rule.status_reason)
+            or not fnmatchcase("", rule.container_reason)
+            or rule.exit_codes
+        )
