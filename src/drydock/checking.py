@@ -17,17 +17,19 @@ from drydock.uris import S3Uri, parse_s3_uri
 # Above this, what each child copies costs more than a moment.
 DOCKFILES_WARN_BYTES = 100 * 1000 * 1000
 _GIB = 1024**3
+RECEPTOR = "receptor.pdbqt"
 _MAX_ASSET_OBJECTS = 10_000
 
 
 @dataclass(slots=True)
 class Checked:
-    """What the checks found."""
+    """What the checks found. ``list_etag`` is that of the input when it is a list."""
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     assets: dict[str, PinnedAsset] = field(default_factory=dict)
     dockfiles: PinnedAsset | None = None
+    list_etag: str | None = None
 
     def refuse_problems(self) -> None:
         """Refuse the request if anything is wrong with it.
@@ -45,6 +47,7 @@ def check_request(services: Services, request: Request) -> Checked:
     if _check_bucket(services, checked, "input", request.input, also_intake=True):
         _check_input(services, checked, request)
     _check_bucket(services, checked, "output", request.output)
+    _check_apart(checked, request)
     for name, uri in request.assets.items():
         if _check_bucket(services, checked, f"assets.{name}", uri):
             pinned = _pin(services, checked, f"assets.{name}", parse_s3_uri(uri))
@@ -55,6 +58,7 @@ def check_request(services: Services, request: Request) -> Checked:
     ):
         folder = parse_s3_uri(request.dockfiles).folder()
         checked.dockfiles = _pin(services, checked, "dockfiles", folder)
+        _check_dockfiles(checked, request, folder)
     _check_size(services, checked)
     _check_image(services, checked, request)
     if request.resources.gpus:
@@ -77,7 +81,7 @@ def _check_bucket(
         )
         return False
     try:
-        services.store.bucket_region(uri.bucket)
+        region = services.store.bucket_region(uri.bucket)
     except NotFound:
         checked.problems.append(f"{where}: {text!r} was given: there is no bucket {uri.bucket!r}")
         return False
@@ -92,7 +96,36 @@ def _check_bucket(
             f"it may lie in another Region ({error})"
         )
         return False
+    if region and region != services.store.region:
+        checked.problems.append(
+            f"{where}: {text!r} was given: bucket {uri.bucket!r} lies in {region}; this stack "
+            f"works in {services.store.region}"
+        )
+        return False
     return True
+
+
+def _check_apart(checked: Checked, request: Request) -> None:
+    """What a run writes must not be among what it reads."""
+    output, folder = parse_s3_uri(request.output).folder(), parse_s3_uri(request.input).folder()
+    is_below = str(output).startswith(str(folder)) if request.options.recursive else False
+    if output == folder or is_below:
+        checked.problems.append(
+            f"output: {request.output!r} was given: it lies in the input {request.input!r}, whose "
+            "objects would be inputs; choose another prefix"
+        )
+
+
+def _check_dockfiles(checked: Checked, request: Request, folder: S3Uri) -> None:
+    """Without a receptor among the assets vina looks for one in the dockfiles."""
+    if checked.dockfiles is None or "receptor" in request.assets:
+        return
+    wanted = f"{folder}{RECEPTOR}"
+    if wanted not in {found.uri for found in checked.dockfiles.objects}:
+        checked.problems.append(
+            f"dockfiles: {request.dockfiles!r} was given: it holds no {RECEPTOR}, and there is no "
+            "assets.receptor"
+        )
 
 
 def _check_input(services: Services, checked: Checked, request: Request) -> None:
@@ -100,6 +133,7 @@ def _check_input(services: Services, checked: Checked, request: Request) -> None
     uri = parse_s3_uri(request.input)
     found = list_object(services.store, uri)
     if found is not None:
+        checked.list_etag = found.etag
         if found.size == 0:
             checked.problems.append(f"input: {request.input!r} was given: the list is empty")
         return

@@ -111,6 +111,10 @@ def write_manifest(services: Services, run: RunDocument, remaining_s: Callable[[
     else:
         return True
     first_shard = _written_shards(services, run)
+    if first_shard and shard_inputs(store, run, first_shard - 1) < run.shard_size:
+        # That was the last: what has appeared behind it since is not part of the run.
+        _write_shards(services, run, keys, first_shard)
+        return True
     for shard in _planned(services, run, first_shard):
         _write_shard(services, run, keys, shard)
         first_shard = shard.number + 1
@@ -139,7 +143,7 @@ def _planned(services: Services, run: RunDocument, first_shard: int) -> Iterator
         recursive=bool(run.identity["options"].get("recursive")),
         start_after=_last_key(services, run, first_shard),
     )
-    return plan_prefix(listed, folder.bucket, services.settings.shard_size, first_shard)
+    return plan_prefix(listed, folder.bucket, run.shard_size, first_shard)
 
 
 def _last_key(services: Services, run: RunDocument, first_shard: int) -> str | None:
@@ -159,7 +163,7 @@ def _planned_list(
     survey = survey_list(_chunks(services, uri, etag), found.size, buckets)
     # Pinned only once it is known to be good: a list that was refused may be mended.
     chunks = _chunks(services, uri, _pin_list(services, run, etag))
-    return plan_list(chunks, survey, services.settings.shard_size, first_shard)
+    return plan_list(chunks, survey, run.shard_size, first_shard)
 
 
 def _pin_list(services: Services, run: RunDocument, etag: str) -> str:
@@ -175,7 +179,7 @@ def _pin_list(services: Services, run: RunDocument, etag: str) -> str:
 def _chunks(services: Services, uri: S3Uri, etag: str) -> Iterator[bytes]:
     try:
         stream = services.store.get_stream(uri.bucket, uri.key, etag=etag)
-    except Changed as error:
+    except (Changed, NotFound) as error:
         raise RequestRejected([f"input: {uri} changed while it was enumerated"]) from error
     yield from stream.chunks()
 
@@ -220,10 +224,9 @@ def _write_shards(services: Services, run: RunDocument, keys: RunKeys, shards: i
     """Write the Map's items: the manifest is whole."""
     if shards == 0:
         raise RequestRejected([f"input: nothing lies below {run.identity['input']!r}"])
-    full = services.settings.shard_size
     last = shard_inputs(services.store, run, shards - 1)
     items = [
-        {"shard": number, "inputs": full if number < shards - 1 else last}
+        {"shard": number, "inputs": run.shard_size if number < shards - 1 else last}
         for number in range(shards)
     ]
     _put_known(services, run.output_bucket, keys.shards(), json.dumps(items).encode())

@@ -26,13 +26,19 @@ class Upload:
 def upload_of(event: object) -> Upload | None:
     """The upload that an S3 event tells of; None when the input is no S3 event.
 
+    Raises:
+        RequestRejected: the event does not say which object was uploaded.
+
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     """
     if not isinstance(event, dict) or event.get("detail-type") != "Object Created":
         return None
-    detail = event["detail"]
-    found = detail["object"]
-    return Upload(detail["bucket"]["name"], found["key"], found.get("sequencer", ""))
+    try:
+        detail = event["detail"]
+        found = detail["object"]
+        return Upload(detail["bucket"]["name"], found["key"], found.get("sequencer", ""))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RequestRejected([f"the S3 event lacks {error}"]) from error
 
 
 def claim_upload(services: Services, upload: Upload, execution: str) -> str | None:
@@ -72,12 +78,12 @@ def _read(services: Services, upload: Upload) -> bytes:
         stream = services.store.get_stream(upload.bucket, upload.key)
     except NotFound as error:
         raise RequestRejected([f"{upload}: it was removed before it could be read"]) from error
-    with stream.body:
-        if stream.size > _MAX_REQUEST_BYTES:
-            raise RequestRejected(
-                [f"{upload}: {stream.size} bytes are no request; {_MAX_REQUEST_BYTES} are allowed"]
-            )
-        return stream.body.read()
+    if stream.size > _MAX_REQUEST_BYTES:
+        stream.body.close()
+        raise RequestRejected(
+            [f"{upload}: {stream.size} bytes are no request; {_MAX_REQUEST_BYTES} are allowed"]
+        )
+    return b"".join(stream.chunks())
 
 
 def _default_request(services: Services, upload: Upload) -> Request:
@@ -91,6 +97,8 @@ def _default_request(services: Services, upload: Upload) -> Request:
         document = json.loads(text)
     except ValueError as error:
         raise RequestRejected([f"the stack's DefaultRequest is no JSON: {error}"]) from error
+    if not isinstance(document, dict):
+        raise RequestRejected(["the stack's DefaultRequest is no JSON object"])
     stem = upload.key.rpartition("/")[2].removesuffix(".txt")
     output = str(document.get("output", "")).rstrip("/")
     document |= {"input": str(upload), "output": f"{output}/{stem}", "name": stem}

@@ -42,7 +42,7 @@ def open_run(services: Services, request: Request, checked: Checked, execution: 
     )
     for _ in range(_TRIES):
         try:
-            run = _open_epoch(services, documents, run_id, request, epoch_values)
+            run = _open_epoch(services, documents, run_id, request, checked, epoch_values)
         except (Conflict, AlreadyExists):
             continue
         return run
@@ -134,7 +134,12 @@ def _epoch(services: Services, request: Request, values: dict[str, Any], executi
 
 
 def _open_epoch(
-    services: Services, documents: Documents, run_id: str, request: Request, first: Epoch
+    services: Services,
+    documents: Documents,
+    run_id: str,
+    request: Request,
+    checked: Checked,
+    first: Epoch,
 ) -> RunDocument:
     try:
         known = documents.run(run_id)
@@ -146,6 +151,7 @@ def _open_epoch(
             output_prefix=output.key,
             identity=identity_of(first.request),
             epochs=(first,),
+            shard_size=services.settings.shard_size,
         )
         documents.create_run(document)
         return document
@@ -153,7 +159,7 @@ def _open_epoch(
         raise RequestRejected(
             [f"output: the control document of run {run_id} is broken"]
         ) from error
-    return _next_epoch(services, documents, known, request, first)
+    return _next_epoch(services, documents, known, request, checked, first)
 
 
 def _next_epoch(
@@ -161,11 +167,15 @@ def _next_epoch(
     documents: Documents,
     known: Versioned[RunDocument],
     request: Request,
+    checked: Checked,
     first: Epoch,
 ) -> RunDocument:
     run = known.value
     if run.owner == first.owner:
         return run
+    if run.input_etag is not None and run.input_etag != checked.list_etag:
+        told = f"input: {request.input!r} was given: the list has changed since the run began"
+        raise RequestRejected([f"{told}; put it back or choose another output"])
     if services.executions.is_running(run.owner):
         raise RequestRejected(
             [f"output: {request.output!r} was given: run {run.run_id} is RUNNING as {run.owner}"]

@@ -82,7 +82,7 @@ def survey_list(
     """
     allowed = {bucket.encode() for bucket in allowed_buckets}
     is_good = re.compile(
-        b"s3://(?:%b)/%b" % (b"|".join(map(re.escape, allowed)), _PLAIN_KEY)
+        b"s3://(?:%b)/%b" % (b"|".join(map(re.escape, allowed)) or b"(?!)", _PLAIN_KEY)
     ).fullmatch
     slots = 1 << (_SLOTS_PER_LINE * (size_bytes // _USUAL_LINE_BYTES + 1)).bit_length()
     mask, seen = slots - 1, bytearray(slots)

@@ -7,7 +7,14 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from drydock.errors import InvalidUri, RequestRejected
 from drydock.images import image_problems
@@ -20,6 +27,22 @@ _SECRET_VARIABLE = re.compile(
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+# AWS Batch takes 8,192 characters of overrides, of which our own variables and needs are a part.
+MAX_ENVIRONMENT_CHARS = 6_000
+_VARIABLE_OVERHEAD = len('{"name":"","value":""},')
+# https://docs.aws.amazon.com/batch/latest/userguide/using-tags.html
+_TAG = re.compile(r"[\w .:/=+@-]{1,256}")
+
+
+def _checked_uri(text: str) -> str:
+    try:
+        parse_s3_uri(text)
+    except InvalidUri as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+Uri = Annotated[str, AfterValidator(_checked_uri)]
 Coordinates = Annotated[tuple[float, float, float], Field()]
 Extent = Annotated[float, Field(gt=0, le=126)]
 
@@ -56,14 +79,14 @@ class Request(_Model):
     """One run of one tool over many inputs."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    input: str = Field(
+    input: Uri = Field(
         description="A prefix (its direct children) or a list of S3 URIs, one a line."
     )
-    output: str = Field(description="A prefix that holds nothing but this run.")
+    output: Uri = Field(description="A prefix that holds nothing but this run.")
     tool: Literal["vina"]
     options: VinaOptions
-    dockfiles: str | None = Field(None, description="A prefix copied to each attempt's scratch.")
-    assets: dict[str, str] = Field(
+    dockfiles: Uri | None = Field(None, description="A prefix copied to each attempt's scratch.")
+    assets: dict[str, Uri] = Field(
         default_factory=dict, description="Reference data by name: an object or a prefix each."
     )
     command: None = Field(None, description="For the tool 'command', which does not exist yet.")
@@ -84,30 +107,30 @@ class Request(_Model):
     )
     tags: dict[str, str] = Field(default_factory=dict, max_length=40)
 
-    @field_validator("input", "output", "dockfiles")
-    @classmethod
-    def _is_uri(cls, value: str | None) -> str | None:
-        if value is not None:
-            _checked_uri(value)
-        return value
-
-    @field_validator("assets")
-    @classmethod
-    def _are_uris(cls, value: dict[str, str]) -> dict[str, str]:
-        for uri in value.values():
-            _checked_uri(uri)
-        return value
-
     @field_validator("environment")
     @classmethod
     def _is_harmless(cls, value: dict[str, str]) -> dict[str, str]:
-        for name in value:
-            if not _VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a variable")
-            if _RESERVED_VARIABLE.fullmatch(name):
-                raise ValueError(f"{name} is reserved: names must not begin with AWS_ or S3_")
-            if _SECRET_VARIABLE.fullmatch(name):
-                raise ValueError(f"{name} looks like a secret, and an environment is not secret")
+        problems = [problem for name in value if (problem := _variable_problem(name))]
+        length = sum(len(name) + len(text) + _VARIABLE_OVERHEAD for name, text in value.items())
+        if length > MAX_ENVIRONMENT_CHARS:
+            problems.append(f"it has {length} characters; {MAX_ENVIRONMENT_CHARS} are allowed")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return value
+
+    @field_validator("tags")
+    @classmethod
+    def _are_tags(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not _TAG.fullmatch(name) or not _TAG.fullmatch(text or "x") or len(name) > 128:
+                raise ValueError(
+                    f"{name!r} is no tag: letters, digits, spaces and _.:/=+-@ are allowed, "
+                    "128 in its name and 256 in its value"
+                )
+            if name.lower().startswith(("aws:", "drydock:")):
+                raise ValueError(
+                    f"{name!r} is reserved: names must not begin with aws: or drydock:"
+                )
         return value
 
     @field_validator("image")
@@ -118,22 +141,15 @@ class Request(_Model):
             raise ValueError("; ".join(problems))
         return value
 
-    @model_validator(mode="after")
-    def _fits(self) -> "Request":
-        if "receptor" not in self.assets and self.dockfiles is None:
-            raise ValueError(
-                "vina needs a receptor: assets.receptor (a .pdbqt) or dockfiles with receptor.pdbqt"
-            )
-        if parse_s3_uri(self.output).key.startswith("results/"):
-            raise ValueError("output must not begin with results/")
-        return self
 
-
-def _checked_uri(text: str) -> None:
-    try:
-        parse_s3_uri(text)
-    except InvalidUri as error:
-        raise ValueError(str(error)) from error
+def _variable_problem(name: str) -> str | None:
+    if not _VARIABLE.fullmatch(name):
+        return f"{name!r} is no name of a variable"
+    if _RESERVED_VARIABLE.fullmatch(name):
+        return f"{name} is reserved: names must not begin with AWS_ or S3_"
+    if _SECRET_VARIABLE.fullmatch(name):
+        return f"{name} looks like a secret, and an environment is not secret"
+    return None
 
 
 def parse_request(document: object) -> Request:
@@ -142,10 +158,31 @@ def parse_request(document: object) -> Request:
     Raises:
         RequestRejected: with one sentence a problem: the field, what was given, what is allowed.
     """
+    request, problems = None, _problems_between_fields(document)
     try:
-        return Request.model_validate(document)
+        request = Request.model_validate(document)
     except ValidationError as error:
-        raise RequestRejected([_sentence(dict(each)) for each in error.errors()]) from error
+        problems = [*(_sentence(dict(each)) for each in error.errors()), *problems]
+    if request is None or problems:
+        raise RequestRejected(problems)
+    return request
+
+
+def _problems_between_fields(document: object) -> list[str]:
+    """What is wrong although each field may be right; told together with what is wrong in them."""
+    if not isinstance(document, dict):
+        return []
+    problems: list[str] = []
+    assets, output = document.get("assets"), str(document.get("output"))
+    has_receptor = isinstance(assets, dict) and "receptor" in assets
+    if document.get("tool") == "vina" and not has_receptor and document.get("dockfiles") is None:
+        problems.append(
+            "request: vina needs a receptor: assets.receptor (a .pdbqt) or dockfiles with "
+            "receptor.pdbqt"
+        )
+    if output.partition("://")[2].partition("/")[2].startswith("results/"):
+        problems.append(f"output: {output!r} was given: it must not begin with results/")
+    return problems
 
 
 def parse_request_text(text: bytes) -> Request:
@@ -156,6 +193,8 @@ def parse_request_text(text: bytes) -> Request:
     """
     try:
         document = json.loads(text)
+    except RecursionError as error:
+        raise RequestRejected(["the request is no JSON that anybody would write"]) from error
     except ValueError as error:
         raise RequestRejected([f"the request is no JSON: {error}"]) from error
     return parse_request(document)

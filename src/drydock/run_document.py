@@ -38,13 +38,17 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class RunDocument:
-    """The whole document. ``reopened`` maps a failure class to the epoch that opened it again."""
+    """The whole document. ``reopened`` maps a failure class to the epoch that opened it again.
+
+    ``shard_size`` is what the manifest is cut by: the stack's may change while it is written.
+    """
 
     run_id: str
     output_bucket: str
     output_prefix: str
     identity: dict[str, Any]
     epochs: tuple[Epoch, ...]
+    shard_size: int = 10_000
     input_etag: str | None = None
     stop: Stop | None = None
     reopened: dict[str, int] = field(default_factory=dict)
