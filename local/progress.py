@@ -41,6 +41,7 @@ class ProgressLine:
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            refresh_per_second=2,
             disable=not console.is_terminal,
         )
         self._task = self._live.add_task("starting the run", total=None)

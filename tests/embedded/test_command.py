@@ -8,6 +8,7 @@ import sys
 
 import psutil
 import pytest
+
 from tests.embedded.run_support import QUICK, RECEPTOR, ROOT, bundle, until
 
 LIGANDS = ("aspirin", "caffeine", "ibuprofen", "paracetamol") * 3
