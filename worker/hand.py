@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from drydock.errors import Malformed, NotFound
+from drydock.planning import is_input_key
 from drydock.store import Listed, Store
 from drydock.task_document import PinnedAsset, PinnedObject
 from drydock.tasks import Record
@@ -79,7 +80,7 @@ def _line_of_list(text: bytes, location: S3Uri, index: int) -> Record:
 def _child_of_prefix(store: Store, folder: S3Uri, index: int) -> Record:
     place = 0
     for found in store.list(folder.bucket, folder.key, delimiter="/"):
-        if found.key.endswith("/"):  # a folder's placeholder
+        if not is_input_key(found.key, folder.key, recursive=False):
             continue
         if place == index:
             uri = f"s3://{folder.bucket}/{found.key}"

@@ -8,7 +8,9 @@ from worker.tools import Contribution, Death, Output
 
 
 class CountingTool:
-    """Lines are units; ``die`` kills the tool there, ``bad`` is a unit that fails."""
+    """Lines are units; ``die`` kills the tool there, ``bad`` fails, ``slow`` waits for patience."""
+
+    patience = True
 
     def __init__(self, on_poll=lambda: None):
         self.on_poll = on_poll
@@ -48,6 +50,8 @@ class CountingSession:
         if line == "die" and place not in self._resume.troubles:
             self.death = Death(f"died at {line}", place, -11)
             return True
+        if line == "slow" and not self._tool.patience:
+            return False
         if line == "hungry":
             self.death = Death("killed by SIGKILL", None, -9, out_of_memory=True)
             return True

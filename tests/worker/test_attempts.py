@@ -267,6 +267,21 @@ def test_no_record_without_progress(shard, run, tool):
     assert [part.part for part in made.marker("00000-00000.done")[0].chain] == [0, 1]
 
 
+def test_a_stop_before_any_progress_leaves_nothing(shard, run, client, tool):
+    made = shard(("in/0", lines("a", "slow")))
+    tool.patience = False
+    polls = itertools.count(1)
+    tool.on_poll = lambda: next(polls) == 3 and os.kill(os.getpid(), signal.SIGTERM)
+    assert run(made) == 1
+    assert [record.progress for record in made.part_records()] == [1]
+    tool.on_poll = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    store = MortalStore(client, 0)
+    assert run(made, using=store) == 1
+    tool.on_poll, tool.patience = (lambda: None), True
+    assert run(made) == 0
+    assert whole(made) == [(0, "a"), (0, "slow")]
+
+
 def test_a_number_that_somebody_else_claimed_is_left_alone(shard, run, tool, store):
     made = shard(("in/0", lines("a")))
     folder = made.keys.input_folder(0, 0)

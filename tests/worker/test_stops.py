@@ -10,7 +10,14 @@ import threading
 import psutil
 import pytest
 
-from tests.worker.support import bundle, finish, first_ligand_is_finished, ligand, start_worker
+from tests.worker.support import (
+    bundle,
+    finish,
+    first_ligand_is_finished,
+    ligand,
+    start_worker,
+    until,
+)
 
 SLOW = {"max_evals": 3_000_000}
 # Runs the worker and kills its process right after its n-th write to S3.
@@ -136,6 +143,24 @@ def test_a_killed_worker_takes_vina_with_it(shard, scratch, endpoint):
     assert children
     psutil.wait_procs(children, timeout=10)
     assert not any(child.is_running() for child in children)
+    remove_leftovers(scratch)
+
+
+def test_a_program_that_reads_no_stdin_dies_with_the_worker_too(shard, scratch, endpoint, tmp_path):
+    program = tmp_path / "bin" / "vina"
+    program.parent.mkdir()
+    started = tmp_path / "started"
+    program.write_text(f"#!/bin/sh\ntouch {started}\nexec sleep 600\n")
+    program.chmod(0o755)
+    made = shard(("in/a.pdbqt", ligand("caffeine")))
+    path = f"{program.parent}:/usr/bin:/bin"
+    process = start_worker(made, scratch, endpoint, PATH=path)
+    until(started.exists)
+    (child,) = vina_processes(process)
+    process.kill()
+    process.communicate()
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running()
     remove_leftovers(scratch)
 
 
