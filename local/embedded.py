@@ -5,30 +5,27 @@ bus and the data's place on disk are ours. `local.deploy` fills it from a templa
 """
 
 import contextlib
-import fcntl
-import importlib.util
 import json
 import os
-import pkgutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from local import moto_backends
 from local.batch import Batch
-from local.bus import Bus, TargetRefusedError
+from local.bus import Bus
 from local.definition_check import check_definition
+from local.delivery import Delivery, Letters
 from local.events_api import EventsApi
 from local.executions import StatesFront
 from local.gateway import Gateway
 from local.lambda_api import LambdaApi
-from local.lambdas import LambdaError, Lambdas
+from local.lambdas import Lambdas
 from local.moto_apps import MotoApp
 from local.names import ACCOUNT, DEFAULT_REGION, state_machine_arn
 from local.principals import credentials
@@ -43,15 +40,12 @@ from local.specs import (
     QueueSpec,
     RuleSpec,
     StateMachineSpec,
-    TargetSpec,
 )
+from local.surroundings import DirectoryInUseError, environment, lock_of, worth_preloading
 
-_EVENTS = "events"  # who calls when EventBridge delivers
+__all__ = ["DefinitionRefusedError", "DirectoryInUseError", "EmbeddedAws"]
+
 _one_at_a_time = threading.Lock()
-
-
-class DirectoryInUseError(RuntimeError):
-    """Another embedded AWS holds the directory; the text names its process."""
 
 
 class DefinitionRefusedError(ValueError):
@@ -176,33 +170,30 @@ class EmbeddedAws:
     def _start(
         self, port: int, *, vcpus: int, machines: int, stack_image: str | Callable[[], str]
     ) -> None:
-        """Every part pushes its own end; they end in the opposite order."""
+        """Start every part; each pushes its own end, and they end in the opposite order."""
         closing = self._closing
-        closing.enter_context(_lock_of(self.directory))
+        closing.enter_context(lock_of(self.directory))
         if not _one_at_a_time.acquire(blocking=False):
             raise DirectoryInUseError("this process runs an embedded AWS already")
         closing.callback(_one_at_a_time.release)
         # Before the first process: what is not imported by then each of them imports for itself.
-        prepare_forkserver([*_worth_preloading()])
-
+        prepare_forkserver([*worth_preloading()])
+        letters = Letters(self.client, self.queue_url)
         self.lambdas = Lambdas(
             self.directory,
             endpoint_url=lambda: self.endpoint_url,
             region=self.region,
-            dead_letter=self._send_dead_letter,
+            dead_letter=letters.send,
         )
         closing.callback(self.lambdas.close)
-
         self.gateway = Gateway()
         self.gateway.listen(port)
         closing.callback(self.gateway.close)
-        closing.enter_context(_environment(self.gateway.port, self.directory))
+        closing.enter_context(environment(self.gateway.port, self.directory))
         moto_backends.forget_everything()
         moto_backends.run_state_machines()
-
-        self.bus = Bus(
-            region=self.region, deliver=self._deliver, dead_letter=self._send_dead_letter
-        )
+        deliver = Delivery(self.client, letters, self.lambdas)
+        self.bus = Bus(region=self.region, deliver=deliver, dead_letter=letters.send)
         closing.callback(self.bus.close)
         self.batch = Batch(
             directory=self.directory,
@@ -215,20 +206,24 @@ class EmbeddedAws:
             machines=machines,
         )
         closing.callback(self.batch.close)
-        mirror = S3Mirror(self.directory)
+        self._serve()
+        self._pollers = closing.enter_context(contextlib.ExitStack())
+
+    def _serve(self) -> None:
+        """Bring the data back and open the gateway."""
+        mirror, emit = S3Mirror(self.directory), self.bus.put
         self._restore(mirror)
-        states = StatesFront(MotoApp("states"), emit=self.bus.put, region=self.region)
+        states = StatesFront(MotoApp("states"), emit=emit, region=self.region)
         self.gateway.services |= {
-            "s3": S3Front(MotoApp("s3"), mirror, emit=self.bus.put, region=self.region),
+            "s3": S3Front(MotoApp("s3"), mirror, emit=emit, region=self.region),
             "states": states,
             "lambda": LambdaApi(self.lambdas),
-            "events": EventsApi(self.bus.put, region=self.region),
+            "events": EventsApi(emit, region=self.region),
             "batch": self.batch,
         }
         self.gateway.metadata = self.batch.imds
         self.gateway.serve()
-        closing.callback(states.close)
-        self._pollers = closing.enter_context(contextlib.ExitStack())
+        self._closing.callback(states.close)
 
     def _restore(self, mirror: S3Mirror) -> None:
         """Bring back every bucket and object that the directory holds."""
@@ -236,36 +231,6 @@ class EmbeddedAws:
             moto_backends.restore_s3_bucket(bucket, self.region)
             for stored in mirror.objects(bucket):
                 moto_backends.restore_s3_object(bucket, stored)
-
-    def _deliver(self, target: TargetSpec, text: str) -> None:
-        """Hand an event to a rule's target, as EventBridge does."""
-        service = target.arn.split(":")[2]
-        try:
-            if service == "lambda":
-                self.lambdas.invoke_later(target.arn, text.encode())
-            elif service == "sqs":
-                self._send(target.arn, text, {})
-            elif service == "states":
-                states = self.client("stepfunctions", _EVENTS)
-                states.start_execution(stateMachineArn=target.arn, input=text)
-            else:
-                raise TargetRefusedError(f"nothing is delivered to {service} here")
-        except LambdaError as error:
-            raise TargetRefusedError(str(error)) from error
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
-                raise TargetRefusedError(str(error)) from error
-            raise
-
-    def _send_dead_letter(self, arn: str, body: bytes, attributes: Mapping[str, str]) -> None:
-        self._send(arn, body.decode(), attributes)
-
-    def _send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
-        sqs = self.client("sqs", _EVENTS)
-        texts = {
-            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-        }
-        sqs.send_message(QueueUrl=self.queue_url(arn), MessageBody=body, MessageAttributes=texts)
 
     def _connect(self, service: Any, role: str) -> Any:
         keys = credentials(role)
@@ -277,66 +242,3 @@ class EmbeddedAws:
             aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
             config=Config(max_pool_connections=32, retries={"total_max_attempts": 2}),
         )
-
-
-@contextlib.contextmanager
-def _lock_of(directory: Path) -> Iterator[None]:
-    """Hold the directory for this process. Raises DirectoryInUseError."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise DirectoryInUseError(
-                f"{directory} is in use by the embedded AWS of process {lock.read().strip()}"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
-        lock.truncate(0)
-
-
-def _worth_preloading() -> Iterator[str]:
-    """What jobs and functions import, and what stays the same while the embedded AWS runs."""
-    yield from ("boto3", "pydantic", "aws_lambda_powertools", "aws_lambda_powertools.metrics")
-    yield from ("local.lambda_child", "worker.agent")
-    core = importlib.util.find_spec("drydock")
-    for module in pkgutil.iter_modules(core.submodule_search_locations if core else ()):
-        yield f"drydock.{module.name}"
-
-
-@contextlib.contextmanager
-def _environment(port: int, directory: Path) -> Iterator[None]:
-    """The variables that this process itself lives with, put back at the end.
-
-    moto's interpreter calls the other services at localhost:MOTO_PORT with clients of its own:
-    nobody's profile, proxy or endpoint may get into them.
-    """
-    config = directory / "aws-config"
-    config.write_text("[default]\ns3 =\n  addressing_style = path\n", encoding="utf-8")
-    ours: dict[str, str | None] = {
-        "MOTO_PORT": str(port),
-        "AWS_CONFIG_FILE": str(config),
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_PROFILE": None,
-        "AWS_DEFAULT_PROFILE": None,
-        "AWS_ENDPOINT_URL": None,
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
-    }
-    before = {name: os.environ.get(name) for name in ours}
-    _set(ours)
-    try:
-        yield
-    finally:
-        _set(before)
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value

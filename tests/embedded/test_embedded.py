@@ -8,9 +8,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from local.embedded import DefinitionRefusedError, DirectoryInUseError, EmbeddedAws
+from local.embedded import DefinitionRefusedError, EmbeddedAws
 from local.s3_mirror import S3Mirror
 from local.specs import BucketSpec, StateMachineSpec
+from local.surroundings import DirectoryInUseError
 
 ROOT = Path(__file__).parents[2]
 
