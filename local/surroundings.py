@@ -35,7 +35,7 @@ def lock_of(directory: Path) -> Iterator[None]:
 def worth_preloading() -> Iterator[str]:
     """What jobs and functions import, and what stays the same while the embedded AWS runs."""
     yield from ("boto3", "pydantic", "aws_lambda_powertools", "aws_lambda_powertools.metrics")
-    yield from ("local.lambda_child", "worker.agent")
+    yield from ("local.lambda_calls", "multiprocessing.connection", "worker.agent")
     core = importlib.util.find_spec("drydock")
     for module in pkgutil.iter_modules(core.submodule_search_locations if core else ()):
         yield f"drydock.{module.name}"

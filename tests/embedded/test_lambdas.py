@@ -73,6 +73,11 @@ def test_the_context_is_good_enough_for_powertools(aws, register, invoke):
     assert line["function_request_id"] == context["request_id"]
 
 
+def test_a_log_holds_what_the_function_says_and_no_more(aws, register, invoke):
+    invoke(register("echo", name="silent"))
+    assert (aws.directory / "logs" / "silent.log").read_text() == ""
+
+
 def test_an_error_has_the_exceptions_name_and_its_trace(register, invoke):
     document, error = invoke(register("fail"))
     assert error == "Unhandled"
