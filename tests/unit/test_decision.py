@@ -1,0 +1,235 @@
+"""decide(): each case by itself. What the cases add up to is held by test_decision_machine."""
+
+from dataclasses import replace
+
+import pytest
+
+from drydock.decision import (
+    ABORTED,
+    MAX_DELAY_S,
+    OWNER_NOT_RUNNING,
+    ROUNDS_ON_SPOT,
+    STOPPED,
+    SUPERSEDED,
+    Answer,
+    CloseRound,
+    EnterEpoch,
+    Facts,
+    JobView,
+    Leave,
+    SubmitRound,
+    TakeOverClaim,
+    WaitUntil,
+    decide,
+    is_frozen_for,
+    needs_job,
+)
+from drydock.run_document import Epoch, RunDocument, Stop
+from drydock.shard_document import Ended, Frozen, Round, ShardDocument
+
+NOW = 1000.0
+ALL = Facts(settled=0, parts=0, remaining=(0, 1, 2))
+DONE = Facts(settled=3, parts=0, remaining=())
+ENDED = JobView("ended", "Essential container in task exited")
+
+
+def run(epoch=1, stop=None, reopened=None, max_rounds=8):
+    epochs = tuple(
+        Epoch(n + 1, f"owner-{n + 1}", 0.0, {"max_rounds": max_rounds}, "image", "definition")
+        for n in range(epoch)
+    )
+    return RunDocument("r", "b", "p/", {}, epochs, stop=stop, reopened=reopened or {})
+
+
+def a_round(state="submitted", **changes):
+    values = {
+        "number": 0,
+        "epoch": 1,
+        "unique": "u",
+        "size": 3,
+        "jobs": 3,
+        "queue": "spot",
+        "state": state,
+        "lease_until": 500.0,
+        "claimed_at": 320.0,
+        "settled_before": 0,
+        "parts_before": 0,
+        "job_id": None if state == "claimed" else "job",
+    }
+    return Round(**(values | changes))
+
+
+def shard(*rounds, **changes):
+    return ShardDocument(**({"shard": 0, "inputs": 3, "epoch": 1, "rounds": rounds} | changes))
+
+
+def ask(document, *, run=run(), owner_running=True, job=None, facts=ALL, now=NOW, delay=60.0):  # noqa: B008
+    return decide(
+        run,
+        document,
+        owner_running=owner_running,
+        job=job,
+        facts=facts,
+        now=now,
+        first_delay_s=delay,
+    )
+
+
+STOP = Stop(1, "user", "enough")
+
+
+def test_a_new_shard_is_submitted_whole():
+    assert ask(shard()) == SubmitRound(0, (0, 1, 2), "spot")
+
+
+def test_a_new_shard_whose_inputs_are_all_settled_is_complete():
+    assert ask(shard(), facts=DONE) == Answer("complete")
+    assert ask(shard(), facts=DONE, owner_running=False) == Answer("complete")
+    assert ask(shard(), facts=DONE, run=run(stop=STOP)) == Answer("complete")
+
+
+def test_nothing_is_submitted_for_an_owner_that_does_not_run():
+    assert ask(shard(), owner_running=False) == Leave(OWNER_NOT_RUNNING)
+    assert ask(shard(), owner_running=False, run=run(stop=STOP)) == Leave(OWNER_NOT_RUNNING)
+
+
+def test_nothing_is_submitted_once_the_epoch_is_stopped():
+    assert ask(shard(), run=run(stop=STOP)) == Answer("stopped")
+    assert isinstance(ask(shard(epoch=2), run=run(epoch=2, stop=STOP)), SubmitRound)
+
+
+# -- epochs
+
+
+def test_a_document_of_an_earlier_epoch_is_entered_first():
+    assert ask(shard(), run=run(epoch=2)) == EnterEpoch()
+    assert ask(shard(ended=Ended(1, "stopped")), run=run(epoch=2)) == EnterEpoch()
+    assert ask(shard(), run=run(epoch=2), owner_running=False) == Leave(OWNER_NOT_RUNNING)
+
+
+@pytest.mark.parametrize("ending", ["complete", "stopped", "exhausted"])
+def test_an_end_of_this_epoch_is_answered_again(ending):
+    assert ask(shard(ended=Ended(1, ending)), facts=None) == Answer(ending)
+    assert ask(shard(ended=Ended(1, ending)), facts=None, owner_running=False) == Answer(ending)
+
+
+def test_a_frozen_shard_is_complete_in_every_epoch_until_its_failures_are_reopened():
+    frozen = shard(frozen=Frozen("key", {}), ended=Ended(1, "complete"))
+    assert ask(frozen, run=run(epoch=3), facts=None) == Answer("complete")
+    thawed = run(epoch=3, reopened={"bad": 3})
+    assert not is_frozen_for(frozen, thawed)
+    assert ask(frozen, run=thawed) == EnterEpoch()
+    again = shard(frozen=Frozen("key", {"bad": 3}))
+    assert ask(again, run=thawed, facts=None) == Answer("complete")
+
+
+# -- claims
+
+
+def test_a_claim_is_waited_for_until_its_lease_ends():
+    claimed = shard(a_round("claimed", lease_until=1200.0))
+    assert ask(claimed, facts=None) == WaitUntil(1200.0)
+    assert ask(claimed, facts=None, now=1199.9) == WaitUntil(1200.0)
+    assert ask(claimed, facts=None, now=1200.0) == TakeOverClaim(claimed.current)
+
+
+def test_a_claim_of_an_earlier_epoch_is_taken_over_at_once():
+    claimed = shard(a_round("claimed", lease_until=1200.0), epoch=2)
+    assert ask(claimed, run=run(epoch=2), facts=None) == TakeOverClaim(claimed.current)
+
+
+# -- jobs
+
+
+def test_an_active_job_is_left_alone():
+    submitted = shard(a_round())
+    assert needs_job(submitted)
+    assert isinstance(ask(submitted, job=JobView("active"), facts=None), Leave)
+    stopped = ask(submitted, job=JobView("active"), facts=None, run=run(stop=STOP))
+    assert isinstance(stopped, Leave)
+
+
+def test_a_job_that_batch_does_not_show_yet_is_waited_for():
+    fresh = shard(a_round(lease_until=1100.0))
+    assert ask(fresh, job=JobView("gone")) == WaitUntil(1100.0)
+    assert ask(fresh, job=JobView("gone"), now=1100.0) == CloseRound(False, 60.0, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "progress"),
+    [
+        (Facts(0, 0, (0, 1, 2)), False),
+        (Facts(1, 0, (1, 2)), True),
+        (Facts(0, 1, (0, 1, 2)), True),
+        (Facts(3, 0, ()), True),
+    ],
+)
+def test_progress_is_a_new_marker_or_a_new_part(facts, progress):
+    decision = ask(shard(a_round()), job=ENDED, facts=facts)
+    assert decision == CloseRound(progress, 0.0 if progress else 60.0, ENDED.reason)
+
+
+def test_what_was_there_before_the_round_is_no_progress():
+    before = shard(a_round(settled_before=2, parts_before=3))
+    decision = ask(before, job=ENDED, facts=Facts(2, 3, (2,)))
+    assert decision == CloseRound(False, 60.0, ENDED.reason)
+
+
+@pytest.mark.parametrize("reason", [ABORTED, SUPERSEDED, STOPPED])
+def test_a_job_that_we_ended_says_nothing_about_progress(reason):
+    job = JobView("ended", reason)
+    assert ask(shard(a_round()), job=job) == CloseRound(None, 0.0, reason)
+    assert ask(shard(a_round()), job=job, facts=Facts(1, 0, (1,))) == CloseRound(True, 0.0, reason)
+
+
+def test_a_job_of_an_earlier_epoch_says_nothing_about_progress():
+    decision = ask(shard(a_round(), epoch=2), run=run(epoch=2), job=ENDED)
+    assert decision == CloseRound(None, 0.0, ENDED.reason)
+
+
+@pytest.mark.parametrize(
+    ("barren", "delay"), [(0, 60.0), (1, 120.0), (2, 240.0), (3, 480.0), (4, 900.0), (99, 900.0)]
+)
+def test_each_barren_round_delays_the_next_more_up_to_a_quarter_of_an_hour(barren, delay):
+    decision = ask(shard(a_round(), barren=barren), job=ENDED)
+    assert decision.delay_s == delay <= MAX_DELAY_S
+
+
+# -- the next round
+
+
+def test_the_next_round_takes_what_remains_after_the_delay():
+    waiting = shard(a_round("ended", number=4), not_before=1060.0, barren=1)
+    assert ask(waiting) == WaitUntil(1060.0)
+    assert ask(waiting, now=1060.0) == SubmitRound(5, (0, 1, 2), "spot")
+
+
+def test_a_stop_does_not_wait_for_the_delay():
+    waiting = shard(a_round("ended"), not_before=1060.0, barren=1)
+    assert ask(waiting, run=run(stop=STOP)) == Answer("stopped")
+
+
+def test_barren_rounds_exhaust_a_shard():
+    assert isinstance(ask(shard(barren=2), run=run(max_rounds=3)), SubmitRound)
+    assert ask(shard(barren=3), run=run(max_rounds=3)) == Answer("exhausted")
+
+
+def test_after_some_rounds_of_an_epoch_on_demand_takes_over():
+    ended = [a_round("ended", number=n) for n in range(ROUNDS_ON_SPOT)]
+    assert ask(shard(*ended[:-1])).queue == "spot"
+    assert ask(shard(*ended)).queue == "on-demand"
+    assert ask(shard(*ended, epoch=2), run=run(epoch=2)).queue == "spot"
+
+
+def test_a_decision_that_needs_facts_does_not_do_without():
+    with pytest.raises(ValueError, match="facts"):
+        ask(shard(), facts=None)
+    with pytest.raises(ValueError, match="facts"):
+        ask(shard(a_round()), job=ENDED, facts=None)
+
+
+def test_needing_a_job_is_a_matter_of_the_current_round():
+    assert not needs_job(shard())
+    assert not needs_job(shard(a_round("claimed")))
+    assert not needs_job(shard(a_round("ended")))
+    assert not needs_job(replace(shard(a_round()), rounds=(a_round(), a_round("ended"))))
