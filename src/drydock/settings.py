@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from drydock.errors import RunMisconfigured
 
+# https://docs.aws.amazon.com/batch/latest/userguide/array_jobs.html
+MAX_SHARD_SIZE = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -53,7 +56,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             resubmit_queue_url=values["RESUBMIT_QUEUE_URL"],
             kms_key_id=values["KMS_KEY_ID"] or None,
             default_request=values["DEFAULT_REQUEST"],
-            shard_size=int(values["SHARD_SIZE"]),
+            shard_size=_shard_size(int(values["SHARD_SIZE"])),
             max_concurrency=int(values["MAX_CONCURRENCY"]),
             reconcile_seconds=int(values["RECONCILE_SECONDS"]),
             scratch_gib=int(values["SCRATCH_GIB"]),
@@ -64,6 +67,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise RunMisconfigured(
             f"a number in the function's environment is none: {error}"
         ) from error
+
+
+def _shard_size(size: int) -> int:
+    """An array job takes 10,000 children, and a marker's name has five digits."""
+    if not 1 <= size <= MAX_SHARD_SIZE:
+        raise RunMisconfigured(f"SHARD_SIZE is {size}: 1 to {MAX_SHARD_SIZE} are allowed")
+    return size
 
 
 def _words(text: str) -> tuple[str, ...]:

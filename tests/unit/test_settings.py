@@ -1,0 +1,55 @@
+"""What the stack tells its functions."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from drydock.errors import RunMisconfigured
+from drydock.settings import read_settings
+
+SOURCE = Path(__file__).parents[2] / "src" / "drydock" / "settings.py"
+NAMES = re.findall(r'values\["([A-Z_]+)"\]', SOURCE.read_text())
+GIVEN = dict.fromkeys(NAMES, "text") | {
+    "SHARD_SIZE": "10000",
+    "MAX_CONCURRENCY": "40",
+    "RECONCILE_SECONDS": "21600",
+    "SCRATCH_GIB": "100",
+}
+
+
+def test_everything_is_read():
+    found = read_settings(
+        GIVEN | {"DATA_BUCKETS": "a, b,,c ", "ALLOWED_IMAGES": "", "KMS_KEY_ID": ""}
+    )
+    assert found.data_buckets == ("a", "b", "c")
+    assert (found.allowed_images, found.kms_key_id) == ((), None)
+    assert (found.shard_size, found.reconcile_seconds) == (10_000, 21_600)
+    assert found.control_bucket == "text"
+
+
+@pytest.mark.parametrize("name", sorted(GIVEN))
+def test_what_is_missing_is_named(name):
+    with pytest.raises(RunMisconfigured, match=name):
+        read_settings({key: value for key, value in GIVEN.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    "name", ["SHARD_SIZE", "MAX_CONCURRENCY", "RECONCILE_SECONDS", "SCRATCH_GIB"]
+)
+@pytest.mark.parametrize("value", ["", "many", "1.5"])
+def test_a_number_that_is_none_is_told(name, value):
+    with pytest.raises(RunMisconfigured, match="number"):
+        read_settings(GIVEN | {name: value})
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "10001"])
+def test_a_shard_is_an_array_that_batch_takes(value):
+    with pytest.raises(RunMisconfigured, match="SHARD_SIZE"):
+        read_settings(GIVEN | {"SHARD_SIZE": value})
+
+
+def test_the_process_s_own_environment_is_the_default(monkeypatch):
+    for name, value in GIVEN.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings() == read_settings(GIVEN)
