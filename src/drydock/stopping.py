@@ -112,9 +112,9 @@ def _sweep_job(
 ) -> Ended:
     inputs = shard_inputs(services.store, run, identity.shard)
     document = documents.shard(run, identity.shard, inputs).value
-    if job.job_id in {each.job_id for each in document.rounds}:
-        return Ended()
     current = document.current
+    if current is not None and current.state != "ended" and current.job_id == job.job_id:
+        return Ended()
     if current is not None and current.state == "claimed" and current.number == identity.round:
         advance(services, run.run_id, identity.shard)
         return Ended(advanced=1)

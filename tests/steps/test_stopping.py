@@ -2,6 +2,7 @@
 
 import pytest
 
+from drydock.advancing import advance
 from drydock.errors import RequestRejected
 from drydock.jobs import JobRequest
 from drydock.resubmission import resubmit_interrupted
@@ -140,6 +141,20 @@ def test_the_sweep_ends_what_is_neither_recorded_nor_claimed(world, run_id, job,
     assert stop_run(world.services, SWEEP) == Ended(1, 0)
     assert lost.terminated == ["drydock: superseded"]
     assert not job.terminated
+
+
+def test_the_sweep_ends_a_job_whose_round_was_closed_because_batch_did_not_show_it(
+    world, run_id, job
+):
+    world.time += 200
+    world.batch.forgets = True
+    advance(world.services, run_id, 0)
+    world.batch.forgets = False
+    world.time += 60
+    advance(world.services, run_id, 0)
+    assert len(world.batch.live()) == 2
+    assert stop_run(world.services, SWEEP) == Ended(1, 0)
+    assert job.terminated == ["drydock: superseded"]
 
 
 def test_the_sweep_adopts_the_job_of_a_claim_that_went_silent(world, run_id):
