@@ -20,7 +20,9 @@ def image_problems(reference: str) -> list[str]:
     if has_digest and not _DIGEST.fullmatch(digest):
         return [f"{reference!r} has a malformed digest: it must be sha256: and 64 hex digits"]
     host, slash, path = rest.partition("/")
-    is_host = bool(slash) and ("." in host or ":" in host or host == "localhost")
+    is_host = "dkr.ecr" in host or (
+        bool(slash) and ("." in host or ":" in host or host == "localhost")
+    )
     if not is_host:
         host, path = "", rest
     repository, has_tag, tag = path.rpartition(":")
