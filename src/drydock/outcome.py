@@ -163,7 +163,7 @@ def parse_outcome(body: bytes) -> list[Settled]:
     """
     try:
         return [_parse_settled(json.loads(line)) for line in body.splitlines()]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Malformed("the outcome is cut or is none") from error
 
 
