@@ -46,9 +46,8 @@ build: environment-sam ## sam build, with plain pip and python3.13
 	@folder=$$(sh scripts/find-python3.13) && PATH="$$folder:$$PATH" $(sam_environment) $(sam) build
 
 bench: environment-test ## the figures of benchmarks/README.md
-	@for path in benchmarks/*.py; do \
-		case $$path in benchmarks/_*) continue;; esac; \
-		echo "== $$path"; $(python) "$$path" || exit 1; \
+	@for name in planning detect ranking batch_children; do \
+		echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; \
 	done
 
 prove: lint types validate build test ## everything that the gate asks for

@@ -60,10 +60,11 @@ def run(options: Options, console: Console) -> int:
     if not options.request.is_file():
         raise CannotStart(f"{options.request} is no file; REQUEST must name a run request")
     began = time.monotonic()
+    console.print(f"Starting the embedded AWS in {options.directory}", highlight=False)
     with _embedded_aws(options.directory) as aws:
         stack = deploy(aws, ROOT / "template.yaml")
         console.print(
-            f"The embedded AWS runs with the stack of template.yaml on {aws.endpoint_url} "
+            f"The stack of template.yaml is deployed to {aws.endpoint_url} "
             f"({time.monotonic() - began:.1f} s)",
             highlight=False,
             soft_wrap=True,
