@@ -20,6 +20,11 @@ from worker.scratch import Scratch
 from worker.stop_signals import Stop, listening
 from worker.work import Work, learn
 
+_HOW_S3_IS_USED = (
+    "NO_ACCESS_KEY is empty, and this image takes no keys from Secrets Manager: S3 is used with "
+    "the credentials of the environment or of the role"
+)
+
 
 def main(environment: Mapping[str, str], store: Store | None = None) -> int:
     """Run an attempt; returns the exit code. ``store`` is S3 as the environment says by default."""
@@ -38,6 +43,8 @@ def _run(contract: Contract, store: Store, stop: Stop, journal: Journal) -> int:
     started = time.monotonic()
     work: Work | None = None
     try:
+        if contract.by_hand is not None and contract.by_hand.wants_secret_keys:
+            journal.say("credentials", why=_HOW_S3_IS_USED)
         work = _learn(contract, store)
         journal = journal.about(run=work.places.run_id, shard=work.places.shard)
         if work.attempt_seconds:

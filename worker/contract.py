@@ -19,13 +19,18 @@ GRACE_BEFORE_DEADLINE_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class HandLocations:
-    """What a person who starts the worker says instead of a task document."""
+    """What a person who starts the worker says instead of a task document.
+
+    ``wants_secret_keys``: NO_ACCESS_KEY is empty, which in the original image means that S3 is used
+    with keys from Secrets Manager.
+    """
 
     input: S3Uri
     output: S3Uri
     dockfiles: S3Uri | None
     tool: str | None
     vcpus: int
+    wants_secret_keys: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ def _hand_locations(environment: Mapping[str, str]) -> HandLocations:
         dockfiles=None if dockfiles is None else dockfiles.folder(),
         tool=environment.get("TOOL") or None,
         vcpus=_number(environment, "VCPUS", 1) or 1,
+        wants_secret_keys=not environment.get("NO_ACCESS_KEY"),
     )
 
 

@@ -1,100 +1,14 @@
-"""What an attempt does around its tool: parts, markers, restarts, stops. The tool only counts."""
+"""What an attempt leaves, and goes on from: parts and markers. The tool only counts."""
 
 import itertools
-import json
 import os
 import signal
 
-import boto3
 import pytest
-from moto import mock_aws
 
-import worker.agent
 import worker.attempt
-import worker.stop_signals
-from drydock.errors import StoreUnavailable
-from drydock.run_document import Epoch, RunDocument, Stop, put_stop
-from drydock.store import Store
-from tests.worker.counting import CountingTool
-from tests.worker.support import CONTROL, DATA, RUN_ID, Shard
-from worker.agent import main
-from worker.endings import Misconfigured
-from worker.stop_signals import StopReason
-
-
-class Died(BaseException):
-    """The process is gone."""
-
-
-class MortalStore(Store):
-    """S3 for a process that dies after its n-th write, or in place of it."""
-
-    def __init__(self, client, writes, *, lost_answer=False):
-        super().__init__(client)
-        self.left = writes
-        self.lost_answer = lost_answer
-        self.written = []
-
-    def encrypting_with(self, _kms_key_id):
-        return self
-
-    def _put(self, bucket, key, body, content_type, condition):
-        if self.left == 0:
-            raise Died(key)
-        etag = super()._put(bucket, key, body, content_type, condition)
-        self.left -= 1
-        self.written.append(key)
-        if self.left == 0 and self.lost_answer:
-            raise Died(key)
-        return etag
-
-
-@pytest.fixture
-def client():
-    """S3 in this process: these tests make thousands of requests."""
-    with mock_aws():
-        client = boto3.client("s3")
-        for bucket in (CONTROL, DATA):
-            client.create_bucket(Bucket=bucket)
-        yield client
-
-
-@pytest.fixture
-def shard(store):
-    def make(*inputs, **values):
-        return Shard(store, list(inputs), receptor=b"small", **values)
-
-    return make
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    made = CountingTool()
-    monkeypatch.setattr(worker.attempt, "_POLL_S", 0.0)
-    monkeypatch.setattr(worker.attempt, "make_tool", lambda *_: made)
-    return made
-
-
-@pytest.fixture
-def run(store, scratch):
-    def run(shard, child=0, using=None, **extra):
-        return main(shard.environment(scratch, child, **extra), using or store)
-
-    return run
-
-
-@pytest.fixture
-def eager(monkeypatch):
-    """Every part's period is over at once."""
-    monkeypatch.setattr(worker.attempt._History, "seconds", lambda _self: 1e6)
-
-
-def lines(*words):
-    return "\n".join(words).encode()
-
-
-def whole(made):
-    return [(row["index"], row["id"]) for row in made.rows()]
+from tests.worker.attempts.counting import Died, MortalStore, lines, whole
+from tests.worker.support import DATA
 
 
 def test_outputs_come_before_the_marker(shard, run, client, tool):
@@ -315,61 +229,6 @@ def test_a_strange_part_record_is_passed_over(shard, run, tool, store):
     assert whole(made) == [(0, "a"), (0, "b")]
 
 
-def test_a_death_is_recorded_once_and_the_second_is_the_tools_to_judge(shard, run, tool):
-    made = shard(("in/0", lines("a", "die", "c")))
-    assert run(made) == 1
-    (record,) = made.part_records()
-    assert (record.progress, record.trouble) == (1, "line 1")
-    assert run(made) == 0
-    assert whole(made) == [(0, "a"), (0, "die"), (0, "c")]
-
-
-def test_a_death_before_any_progress_is_recorded_too(shard, run, tool):
-    made = shard(("in/0", lines("die", "b")))
-    assert run(made) == 1
-    assert [record.progress for record in made.part_records()] == [0]
-    assert run(made) == 0
-    assert whole(made) == [(0, "die"), (0, "b")]
-
-
-def test_out_of_memory_is_not_tried_again_as_it_was(shard, run, tool):
-    made = shard(("in/0", lines("hungry")), ("in/1", lines("a")), inputs_per_job=2)
-    assert run(made) == 75
-    assert made.markers() == ["00001-00001.done"]
-    assert made.part_records() == []
-
-
-def test_a_deadline_without_progress_is_left_to_a_later_round(shard, run, tool, monkeypatch):
-    made = shard(("in/0", lines("a")))
-    monkeypatch.setattr(worker.agent, "graceful_seconds", lambda _seconds: 0.0)
-    assert run(made) == 75
-    assert made.markers() == []
-
-
-def test_a_deadline_with_progress_is_tried_again(shard, run, tool, monkeypatch):
-    made = shard(("in/0", lines("a", "b")))
-    reached = StopReason("deadline", "the attempt's time is over")
-
-    def late():
-        monkeypatch.setattr(worker.stop_signals.Stop, "reason", reached)
-
-    tool.on_poll = late
-    assert run(made) == 1
-    assert [record.progress for record in made.part_records()] == [1]
-
-
-def test_a_run_that_was_stopped_on_purpose_is_left_to_a_later_epoch(shard, run, tool, store):
-    made = shard(("in/0", lines("a")))
-    epoch = Epoch(1, "arn:owner", 0.0, {}, "image", "definition")
-    document = RunDocument(RUN_ID, DATA, "out/", {}, (epoch,))
-    key = f"runs/{RUN_ID}/run.json"
-    store.put(CONTROL, key, put_stop(document, Stop(1, "user", "enough")).to_json())
-    assert run(made) == 75
-    assert made.markers() == []
-    store.put(CONTROL, key, document.to_json())
-    assert run(made) == 0
-
-
 def test_a_failed_marker_of_an_earlier_epoch_does_not_settle(shard, run, tool):
     made = shard(("in/0", b""))
     assert run(made) == 0
@@ -386,62 +245,3 @@ def test_an_empty_marker_settles_nothing(shard, run, tool, store):
     store.put(DATA, made.keys.done_marker(0, 0, 0), b"")
     assert run(made) == 0
     assert "00000-00001.done" in made.markers()
-
-
-def test_an_outage_of_s3_is_tried_again(shard, run, client, tool, capsys):
-    class Down(Store):
-        def encrypting_with(self, kms_key_id):
-            return self
-
-        def _put(self, *_given):
-            raise StoreUnavailable("503 Slow Down")
-
-    made = shard(("in/0", lines("a")))
-    assert run(made, using=Down(client)) == 1
-    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    (again,) = [event for event in said if event["event"] == "try_again"]
-    assert (again["why"], again["run"], again["shard"]) == ("503 Slow Down", RUN_ID, 0)
-    assert run(made) == 0
-
-
-def test_misconfiguration_leaves_one_sentence_and_the_first_one_wins(
-    shard, run, tool, store, capsys
-):
-    def prepare(_assets):
-        raise Misconfigured("the first sentence")
-
-    made = shard(("in/0", lines("a")), ("in/1", lines("a")))
-    tool.prepare = prepare
-    assert run(made, child=0) == 78
-    assert "the first sentence" in capsys.readouterr().err
-    assert store.get(DATA, made.keys.misconfigured(0, 0)).body == b"the first sentence"
-
-    def prepare_again(_assets):
-        raise Misconfigured("the second sentence")
-
-    tool.prepare = prepare_again
-    assert run(made, child=1) == 78
-    assert store.get(DATA, made.keys.misconfigured(0, 0)).body == b"the first sentence"
-    assert made.markers() == []
-
-
-def test_an_asset_that_changed_stops_the_run(shard, run, tool, store, capsys):
-    made = shard(("in/0", lines("a")))
-    store.put(DATA, "assets/receptor.pdbqt", b"another")
-    assert run(made) == 78
-    assert "asset receptor" in capsys.readouterr().err
-
-
-def test_a_child_without_work_is_a_misconfiguration(shard, run, tool, capsys):
-    made = shard(("in/0", lines("a")))
-    assert run(made, child=7) == 78
-    assert "child 7" in capsys.readouterr().err
-
-
-def test_an_unreadable_task_document_is_a_misconfiguration(shard, run, tool, store, capsys):
-    made = shard(("in/0", lines("a")))
-    store.put(CONTROL, made.document_key, b'{"run_id":')
-    assert run(made) == 78
-    store.delete(CONTROL, made.document_key)
-    assert run(made) == 78
-    assert capsys.readouterr().err.count("drydock: ") == 2
