@@ -162,7 +162,7 @@ def _about_next_round(
         return Leave(OWNER_NOT_RUNNING)
     if run.active_stop is not None:
         return Answer("stopped")
-    if document.barren >= int(run.current.request["max_rounds"]):
+    if max(document.barren, document.voidings) >= int(run.current.request["max_rounds"]):
         return Answer("exhausted")
     if document.not_before is not None and now < document.not_before:
         return WaitUntil(document.not_before)

@@ -140,6 +140,12 @@ def settle(
     return Settlement(inputs, {place: found[2] for place, found in sorted(best.items())}, strange)
 
 
+def reopened_places(names: Iterable[str], reopened: Mapping[str, int]) -> set[int]:
+    """The places whose failures were opened again."""
+    parsed = (parse_marker_name(name) for name in names)
+    return {name.first for name in parsed if name is not None and _is_reopened(name, reopened)}
+
+
 def _is_reopened(name: MarkerName, reopened: Mapping[str, int]) -> bool:
     if name.failure_class is None or name.epoch is None:
         return False

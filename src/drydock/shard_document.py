@@ -59,7 +59,11 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class ShardDocument:
-    """The whole document. ``barren`` counts consecutive rounds without progress in this epoch."""
+    """The whole document. ``barren`` counts consecutive rounds without progress in this epoch.
+
+    ``voidings`` counts how often markers had to be voided in it: work that is never whole does not
+    go on for ever.
+    """
 
     shard: int
     inputs: int
@@ -70,6 +74,7 @@ class ShardDocument:
     ended: Ended | None = None
     frozen: Frozen | None = None
     voided: tuple[str, ...] = field(default=())
+    voidings: int = 0
 
     @property
     def current(self) -> Round | None:
@@ -105,7 +110,9 @@ def parse_shard_document(body: bytes) -> ShardDocument:
 
 def enter_epoch(document: ShardDocument, epoch: int) -> ShardDocument:
     """The document as a new epoch finds it: what ended it counts no more."""
-    return replace(document, epoch=epoch, barren=0, not_before=None, ended=None, frozen=None)
+    return replace(
+        document, epoch=epoch, barren=0, voidings=0, not_before=None, ended=None, frozen=None
+    )
 
 
 def claim_round(document: ShardDocument, claimed: Round) -> ShardDocument:
@@ -159,7 +166,13 @@ def freeze(document: ShardDocument, key: str, reopened: dict[str, int]) -> Shard
 def void(document: ShardDocument, markers: tuple[str, ...]) -> ShardDocument:
     """The document after markers that were not whole were removed: their inputs remain again."""
     new = tuple(name for name in markers if name not in document.voided)
-    return replace(document, voided=(*document.voided, *new), ended=None, frozen=None)
+    return replace(
+        document,
+        voided=(*document.voided, *new),
+        voidings=document.voidings + bool(markers),
+        ended=None,
+        frozen=None,
+    )
 
 
 def _with_current(document: ShardDocument, **changes: Any) -> ShardDocument:

@@ -1,16 +1,24 @@
 """A round on its way to AWS Batch: the objects its children read, and the job itself."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from drydock.decision import SubmitRound
 from drydock.detection import run_keys
+from drydock.errors import NotFound
 from drydock.jobs import BATCH_TIMEOUT_MARGIN_S, JobRequest
 from drydock.keys import ControlKeys, job_name
+from drydock.markers import reopened_places
 from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.shard_document import Round, ShardDocument
+from drydock.store import Store
 from drydock.task_document import PinnedAsset, TaskDocument, parse_assets
-from drydock.tasks import encode_tasks, parse_tasks
+from drydock.tasks import Record, encode_tasks, parse_tasks
+from drydock.uris import parse_s3_uri
+
+_READERS = 16
 
 
 def read_assets(
@@ -37,13 +45,33 @@ def write_round(
     manifest = store.get(run.output_bucket, run_keys(run).manifest_tasks(document.shard))
     records = parse_tasks(manifest.body)
     tasks_key = control.round_tasks(document.shard, decision.number, unique)
-    store.put(bucket, tasks_key, encode_tasks(records[place] for place in decision.places))
+    work = _pinned_anew(store, run, document.shard, [records[place] for place in decision.places])
+    store.put(bucket, tasks_key, encode_tasks(work))
     task_document = _task_document(services, run, document, decision, tasks_key)
     store.put(
         bucket,
         control.round_document(document.shard, decision.number, unique),
         task_document.to_json(),
     )
+
+
+def _pinned_anew(store: Store, run: RunDocument, shard: int, records: list[Record]) -> list[Record]:
+    """The records, those whose failures were opened again with what their objects are by now."""
+    folder = run_keys(run).markers_folder(shard)
+    listed = store.list(run.output_bucket, folder) if run.reopened else ()
+    reopened = reopened_places((found.key[len(folder) :] for found in listed), run.reopened)
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        return list(pool.map(lambda r: _pin(store, r) if r.place in reopened else r, records))
+
+
+def _pin(store: Store, record: Record) -> Record:
+    uri = parse_s3_uri(record.uri)
+    try:
+        found = store.head(uri.bucket, uri.key)
+    except NotFound:
+        # The worker settles an input that is not there; who opened it again is told so.
+        return record
+    return replace(record, etag=found.etag, size=found.size)
 
 
 def _task_document(

@@ -188,6 +188,26 @@ def test_voiding_is_recorded_whenever_it_is_cut_short(world, run_id, job):
     assert world.detect(run_id)["remains"] == 2
 
 
+def test_work_that_is_never_whole_does_not_go_on_for_ever(world):
+    """Somebody rewrites the outputs, whatever is done: that ends as inputs that remain."""
+    world.inputs(2)
+    run_id = world.start(max_rounds=3)
+    for turn in range(20):
+        world.submit(run_id, token=f"token-{turn}")
+        for job in world.batch.live():
+            world.work(job)
+            for place in range(2):
+                key = RunKeys(run_id, "out/").input_folder(0, place) + "poses.0.pdbqt.gz"
+                world.put(DATA, key, b"rewritten")
+            resubmit_interrupted(world.services, world.ended(job))
+        answer = world.aggregate(run_id)
+        if answer["status"] == "aggregated":
+            break
+    assert (answer["done"], answer["remaining"]) == (0, 2)
+    assert len(world.batch.jobs) == 3
+    assert world.executions.answers[f"token-{turn}"] == [{"ended": "exhausted"}]
+
+
 def test_strange_objects_among_the_markers_are_counted_and_count_as_nothing(world, run_id, job):
     finish(world, job)
     folder = RunKeys(run_id, "out/").markers_folder(0)
@@ -244,6 +264,22 @@ def test_failures_opened_again_thaw_what_was_frozen(world, run_id, job):
     assert again.request.jobs == 1
     finish(world, again)
     assert world.aggregate(run_id) == WHOLE | {"done": 3, "failed": 1}
+
+
+def test_what_is_opened_again_is_pinned_anew(world, run_id, job):
+    finish(world, job, fail={1: "input_changed", 2: "input_gone", 3: "tool_failed"})
+    old = world.records(run_id)
+    mended = world.put(DATA, "input/001.pdbqt", b"mended")
+    world.remove(DATA, "input/002.pdbqt")
+    other = world.put(DATA, "input/003.pdbqt", b"changed too")
+    world.executions.running.clear()
+    world.start("two", retry_failed=["input_changed", "input_gone"])
+    world.submit(run_id, token="again")
+    (again,) = world.batch.live()
+    first, second = (world.child(again, child)[1][0] for child in range(2))
+    assert (first.etag, first.size) == (mended, 6)
+    assert second == old[2]
+    assert other != old[3].etag
 
 
 def test_what_is_opened_again_may_have_been_settled_meanwhile(world, run_id, job):

@@ -214,6 +214,11 @@ def test_barren_rounds_exhaust_a_shard():
     assert ask(shard(barren=3), run=run(max_rounds=3)) == Answer("exhausted")
 
 
+def test_work_that_is_never_whole_exhausts_a_shard():
+    assert isinstance(ask(shard(voidings=2), run=run(max_rounds=3)), SubmitRound)
+    assert ask(shard(voidings=3), run=run(max_rounds=3)) == Answer("exhausted")
+
+
 def test_after_some_rounds_of_an_epoch_on_demand_takes_over():
     ended = [a_round("ended", number=n) for n in range(ROUNDS_ON_SPOT)]
     assert ask(shard(*ended[:-1])).queue == "spot"

@@ -18,6 +18,7 @@ from drydock.markers import (
     parse_failed,
     parse_marker_name,
     parse_skipped,
+    reopened_places,
     settle,
 )
 from drydock.parts import OutputObject, PartOutputs
@@ -108,6 +109,13 @@ def test_reopened_failures_of_earlier_epochs_count_no_more():
     assert set(speakers(*names, reopened={"bad": 2})) == {1, 2}
     assert set(speakers(*names, reopened={"bad": 3, "other": 3})) == set()
     assert set(speakers("00000-00000.done", *names, reopened={"bad": 3})) == {0, 2}
+
+
+def test_the_places_of_reopened_failures_are_known():
+    names = ["00000.1.bad.failed", "00001.2.bad.failed", "00002.1.x.failed", "00003.skipped", "?"]
+    assert reopened_places(names, {"bad": 2}) == {0}
+    assert reopened_places(names, {"bad": 3, "x": 2}) == {0, 1, 2}
+    assert reopened_places(names, {}) == set()
 
 
 names = st.sampled_from(
