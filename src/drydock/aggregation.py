@@ -23,6 +23,7 @@ from drydock.outcome import (
     encode_outcome,
     outputs_of,
     parse_outcome,
+    skip_again,
     void,
 )
 from drydock.ranking import Ranking
@@ -132,6 +133,7 @@ def _begin(
         # Recorded before they are removed: a crash in between records them again, without harm.
         documents.replace_shard(run.run_id, known, void_markers(document, tuple(collected.bad)))
         void(services.store, run, document.shard, collected.bad)
+        skip_again(services.store, run, document.shard, collected.bad)
         return None
     remaining = document.inputs - len(collected.settled)
     if remaining and not _has_given_up(run, document):

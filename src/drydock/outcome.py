@@ -5,6 +5,7 @@ input. When nothing remains in the shard it is frozen: the shard's document name
 is written later is late.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from drydock.detection import list_markers, run_keys
-from drydock.errors import Changed, Conflict, Malformed, NotFound
+from drydock.errors import AlreadyExists, Changed, Conflict, Malformed, NotFound
 from drydock.markers import (
     Failure,
     InputSummary,
     MarkerName,
     Settlement,
     Speaker,
+    encode_skipped,
     parse_done,
     parse_failed,
     parse_marker_name,
@@ -27,6 +29,7 @@ from drydock.markers import (
 from drydock.parts import OutputObject
 from drydock.run_document import RunDocument
 from drydock.store import Store
+from drydock.tasks import parse_tasks
 
 _READERS = 16
 
@@ -146,6 +149,22 @@ def void(store: Store, run: RunDocument, shard: int, bad: dict[str, str]) -> lis
             continue
         voided.append(name)
     return voided
+
+
+def skip_again(store: Store, run: RunDocument, shard: int, voided: Iterable[str]) -> None:
+    """Write the markers of duplicates again that were not whole: a duplicate is never work."""
+    names = [name for name in map(parse_marker_name, voided) if name and name.kind == "skipped"]
+    if not names:
+        return
+    keys = run_keys(run)
+    records = parse_tasks(store.get(run.output_bucket, keys.manifest_tasks(shard)).body)
+    for name in names:
+        record = records[name.first]
+        if record.duplicate_of is None:
+            continue
+        body = encode_skipped(record.index, record.duplicate_of)
+        with contextlib.suppress(AlreadyExists):
+            store.put_once(run.output_bucket, keys.skipped_marker(shard, record.place), body)
 
 
 def encode_outcome(settled: Iterable[Settled]) -> bytes:

@@ -8,6 +8,7 @@ from drydock.errors import Conflict, NotFound, RunMisconfigured, RunSuperseded
 from drydock.keys import job_name
 from drydock.resubmission import resubmit_interrupted
 from drydock.run_document import Stop, put_stop
+from drydock.shard_document import Ended
 from tests.steps.stand_ins import Killed, ServiceError
 from tests.steps.world import EXECUTION, World
 
@@ -32,6 +33,17 @@ def test_a_shard_is_submitted_once_and_answered_when_all_is_settled(world, run_i
     assert world.executions.answers == {"token": [{"ended": "complete"}]}
     assert world.detect(run_id) == {"remains": 0, "done": 4, "failed": 0, "skipped": 0}
     assert world.keys("drydock-control", "tokens/") == []
+    assert world.shard(run_id).ended == Ended(1, "complete")
+
+
+def test_the_end_is_committed_before_any_token_is_answered(world, run_id):
+    world.submit(run_id)
+    job = only(world.batch.live())
+    world.work(job)
+    world.faults.arm(None)
+    resubmit_interrupted(world.services, world.ended(job))
+    names = [name.partition(" ")[0] for name in world.faults.names]
+    assert names == ["put_if", "put_if", "answer", "delete"]
 
 
 def test_what_a_round_leaves_is_the_next_round_at_once_when_there_was_progress(world, run_id):
@@ -302,6 +314,13 @@ def test_a_submission_that_took_effect_but_answered_an_error_is_adopted_by_name(
     advance(world.services, run_id, 0)
     assert only(world.batch.jobs.values()) is job
     assert only(world.shard(run_id).rounds).job_id == job.job_id
+
+
+def test_a_claim_whose_answer_was_lost_is_one_s_own(world, run_id):
+    world.faults.arm(_claim_effect(world), "answers a conflict")
+    assert world.submit(run_id) == "Leave"
+    assert len(world.batch.live()) == 1
+    assert len(world.shard(run_id).rounds) == 1
 
 
 def test_two_that_submit_one_claim_leave_one_job(world, run_id):

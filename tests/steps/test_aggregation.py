@@ -208,6 +208,21 @@ def test_work_that_is_never_whole_does_not_go_on_for_ever(world):
     assert world.executions.answers[f"token-{turn}"] == [{"ended": "exhausted"}]
 
 
+def test_a_duplicate_whose_marker_was_damaged_is_skipped_again_and_not_worked_on(world):
+    lines = "".join(f"s3://{DATA}/x/{name}\n" for name in ("a", "b", "a", "a"))
+    world.put(DATA, "list.txt", lines.encode())
+    run_id = world.start(input=f"s3://{DATA}/list.txt")
+    world.submit(run_id)
+    (job,) = world.batch.live()
+    finish(world, job)
+    keys = RunKeys(run_id, "out/")
+    world.put(DATA, keys.skipped_marker(0, 2), b"cut")
+    world.put(DATA, keys.skipped_marker(0, 1), b"stray")
+    assert world.aggregate(run_id)["status"] == "remains"
+    assert world.detect(run_id) == {"remains": 0, "done": 2, "failed": 0, "skipped": 2}
+    assert world.aggregate(run_id) == WHOLE | {"done": 2, "skipped": 2}
+
+
 def test_strange_objects_among_the_markers_are_counted_and_count_as_nothing(world, run_id, job):
     finish(world, job)
     folder = RunKeys(run_id, "out/").markers_folder(0)
