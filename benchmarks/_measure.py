@@ -1,4 +1,4 @@
-"""Run one candidate of a comparison in a process of its own: its seconds and its memory."""
+"""Run one candidate of a comparison in a process of its own: its seconds of CPU and its memory."""
 
 import multiprocessing
 import resource
@@ -14,7 +14,7 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True)
 class Measured:
-    """What a candidate took, and what it returned (to compare the candidates by)."""
+    """What a candidate took (seconds of CPU), and what it returned (to compare the candidates by)."""
 
     seconds: float
     peak_mib: float
@@ -35,9 +35,9 @@ def measure(candidate: Callable[..., object], *arguments: object) -> Measured:
 
 def _run(answer: Connection, candidate: Callable[..., object], arguments: tuple) -> None:
     before = _peak_mib()
-    began = time.perf_counter()
+    began = time.process_time()
     result = candidate(*arguments)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     answer.send(Measured(seconds, _peak_mib() - before, result))
 
 

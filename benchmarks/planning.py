@@ -86,7 +86,7 @@ def main() -> None:
                         digest,
                     )
                 )
-    table(("lines", "", "seconds", "ratio", "MiB", "bytes/line", "duplicates", "manifest"), rows)
+    table(("lines", "", "CPU s", "ratio", "MiB", "bytes/line", "duplicates", "manifest"), rows)
 
 
 if __name__ == "__main__":

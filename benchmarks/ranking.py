@@ -91,7 +91,7 @@ def main() -> None:
                         last,
                     )
                 )
-    table(("rows", "", "seconds", "ratio", "MiB", "rows read", "the 1,000th"), rows)
+    table(("rows", "", "CPU s", "ratio", "MiB", "rows read", "the 1,000th"), rows)
 
 
 if __name__ == "__main__":

@@ -31,11 +31,6 @@ class Attempt:
     reason: str
     exit_code: int | None
 
-    @property
-    def reclaimed(self) -> bool:
-        """Whether the machine was taken away (or its notice ended the attempt)."""
-        return self.reason.startswith("Host EC2")
-
 
 @dataclass(frozen=True)
 class Child:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,9 @@ class Report:
         )
         self._console.print(table)
 
-    def interruptions(self, execution: Execution, children: Iterable[Child]) -> None:
+    def interruptions(
+        self, execution: Execution, children: Iterable[Child], reclaimed: Collection[str]
+    ) -> None:
         """What was interrupted, and by which path it was submitted again."""
         interrupted = [child for child in children if child.interrupted]
         rounds = execution.rounds(self._run)
@@ -102,8 +104,9 @@ class Report:
             self._say(f"Interrupted: {self._name(child)}")
             for number, attempt in enumerate(child.attempts, 1):
                 if attempt.exit_code != 0:
+                    machine = attempt.machine + " (reclaimed)" * (attempt.machine in reclaimed)
                     ended = "" if attempt.exit_code is None else f", exit code {attempt.exit_code}"
-                    self._say(f"  attempt {number} on {attempt.machine}: {attempt.reason}{ended}")
+                    self._say(f"  attempt {number} on {machine}: {attempt.reason}{ended}")
             self._say(f"  {self._path(child)}")
         more = len(interrupted) - INTERRUPTIONS_SHOWN
         if more > 0:

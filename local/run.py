@@ -92,6 +92,7 @@ class _Story:
         self._store = Store(aws.client("s3"), None)
         self._states: SFNClient = aws.client("stepfunctions")
         self._rejected_key = options.request.name + INTAKE_REJECTED_SUFFIX
+        self._reclaimed: set[str] = set()
 
     def tell(self) -> int:
         """Upload, follow, report."""
@@ -170,6 +171,7 @@ class _Story:
             if reclaim and _is_in_the_middle(snapshot):
                 machine = _busiest(snapshot)
                 self._aws.batch.reclaim(machine, notice_s=NOTICE_S)
+                self._reclaimed.add(machine)
                 line.say(f"Reclaiming machine {machine}: Spot notice now, gone in {NOTICE_S:.0f} s")
                 reclaim = False
             # Looking costs the machine that docks: at most a fifth of its time.
@@ -189,7 +191,7 @@ class _Story:
         )
         report.best()
         if last.children:
-            report.interruptions(execution, last.children)
+            report.interruptions(execution, last.children, self._reclaimed)
         elif last.inputs is not None and last.settled == last.inputs:
             self._say("Everything was settled already: nothing was submitted")
         report.failures()
