@@ -297,7 +297,9 @@ class Attempt:
     def _ready_tool(self) -> Tool:
         """The tool with its assets, made when the first input needs it."""
         if self._tool is None:
-            tool = make_tool(self._work.tool, self._work.options, self._work.vcpus)
+            tool = make_tool(
+                self._work.tool, self._work.options, self._work.vcpus, self._work.variables
+            )
             folder = self._scratch / "assets"
             tool.prepare(fetch_assets(self._store, self._work.assets, folder, self._stop))
             self._tool = tool

@@ -77,11 +77,15 @@ class Program:
             os.killpg(self._process.pid, number)
 
 
-def clean_environment(folder: Path) -> dict[str, str]:
-    """What a tool may see: no credentials, nothing of S3; home and temporary files in scratch."""
+def clean_environment(folder: Path, variables: Sequence[str] = ()) -> dict[str, str]:
+    """What a tool may see: ``variables``, which its user set for it; no credentials, nothing of S3.
+
+    Home and temporary files lie in scratch.
+    """
     kept = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
-    return environment | {"HOME": str(folder), "TMPDIR": str(folder)}
+    environment |= {"HOME": str(folder), "TMPDIR": str(folder)}
+    return environment | {name: os.environ[name] for name in variables if name in os.environ}
 
 
 def import_environment() -> dict[str, str]:

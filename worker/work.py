@@ -38,6 +38,7 @@ class Work:
     attempt_seconds: int | None
     checkpoint_seconds: int
     kms_key_id: str | None = None
+    variables: tuple[str, ...] = ()
     run_document: S3Uri | None = None
 
     @property
@@ -75,6 +76,7 @@ def learn(store: Store, task: S3Uri, child: int) -> Work:
         attempt_seconds=document.attempt_seconds,
         checkpoint_seconds=document.checkpoint_seconds,
         kms_key_id=document.kms_key_id,
+        variables=document.variables,
         run_document=S3Uri(document.tasks_bucket, document.run_document_key),
     )
 

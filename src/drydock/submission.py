@@ -105,6 +105,7 @@ def _task_document(
         attempt_seconds=request["attempt_seconds"],
         checkpoint_seconds=request["checkpoint_seconds"],
         kms_key_id=services.settings.kms_key_id,
+        variables=tuple(sorted(request["environment"])),
     )
 
 

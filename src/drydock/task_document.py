@@ -30,7 +30,10 @@ class PinnedAsset:
 
 @dataclass(frozen=True, slots=True)
 class TaskDocument:
-    """What the children of one round share. Durations in seconds."""
+    """What the children of one round share. Durations in seconds.
+
+    ``variables`` names those of the container's variables that are for the tool.
+    """
 
     run_id: str
     shard: int
@@ -53,6 +56,7 @@ class TaskDocument:
     attempt_seconds: int
     checkpoint_seconds: int
     kms_key_id: str | None
+    variables: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
         """The object's bytes."""
@@ -70,7 +74,10 @@ def parse_task_document(body: bytes) -> TaskDocument:
         assets = {name: _asset(asset) for name, asset in fields.pop("assets").items()}
         dockfiles = fields.pop("dockfiles")
         return TaskDocument(
-            assets=assets, dockfiles=None if dockfiles is None else _asset(dockfiles), **fields
+            assets=assets,
+            dockfiles=None if dockfiles is None else _asset(dockfiles),
+            variables=tuple(fields.pop("variables")),
+            **fields,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Malformed(f"no task document: {body[:80]!r}") from error

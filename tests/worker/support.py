@@ -46,6 +46,7 @@ class Shard:
     tool: str = "vina"
     epoch: int = 1
     vcpus: int = 1
+    variables: tuple = ()
 
     def __post_init__(self):
         self.keys = RunKeys(RUN_ID, self.prefix)
@@ -86,6 +87,7 @@ class Shard:
             attempt_seconds=self.attempt_seconds,
             checkpoint_seconds=self.checkpoint_seconds,
             kms_key_id=None,
+            variables=self.variables,
         )
         self.document_key = control.round_document(0, 0, "a")
         self.store.put(CONTROL, self.document_key, document.to_json())

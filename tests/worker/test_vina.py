@@ -291,3 +291,18 @@ def test_the_tool_sees_no_credentials(shard, run, program, tmp_path, monkeypatch
     assert not [name for name in seen if name.startswith(("AWS_", "S3_"))]
     assert seen["HOME"] == seen["TMPDIR"] == (tmp_path / "where").read_text().strip()
     assert "/scratch/drydock-" in seen["HOME"]
+
+
+def test_the_tool_sees_what_its_user_set_for_it_and_nothing_else(
+    shard, run, program, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OMP_SCHEDULE", "dynamic")
+    monkeypatch.setenv("SOMEBODY_ELSES", "1")
+    program(f"""
+        env > {tmp_path}/seen
+        for LIGAND in "$@"; do pose > "$(output)"; done""")
+    made = shard(two(), variables=("OMP_SCHEDULE", "NOT_SET"))
+    assert run(made) == 0
+    seen = dict(line.split("=", 1) for line in (tmp_path / "seen").read_text().splitlines())
+    assert seen["OMP_SCHEDULE"] == "dynamic"
+    assert not {"SOMEBODY_ELSES", "NOT_SET"} & seen.keys()

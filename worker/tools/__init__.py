@@ -5,7 +5,7 @@ from where an earlier part ended. The agent polls the session, interrupts it at 
 what it has finished as the :class:`Contribution` of one part.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,8 +118,10 @@ class Tool(Protocol):
         """
 
 
-def make_tool(name: str, options: Mapping[str, Any], vcpus: int) -> Tool:
-    """The tool of that name.
+def make_tool(
+    name: str, options: Mapping[str, Any], vcpus: int, variables: Sequence[str] = ()
+) -> Tool:
+    """The tool of that name; of this process's environment it sees ``variables``.
 
     Raises:
         Misconfigured: there is none in this image, or it cannot work with these options.
@@ -128,5 +130,5 @@ def make_tool(name: str, options: Mapping[str, Any], vcpus: int) -> Tool:
         # Imported late: an image may lack what another tool needs.
         from worker.tools.vina import Vina  # noqa: PLC0415
 
-        return Vina.from_options(options, vcpus)
+        return Vina.from_options(options, vcpus, variables)
     raise Misconfigured(f"tool {name} is not in this image")

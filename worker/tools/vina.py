@@ -9,7 +9,7 @@ whatever was docked before it.
 import importlib.util
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,25 @@ class VinaOptions:
 class Vina:
     """Vina with its options, ready to dock."""
 
-    def __init__(self, program: list[str], options: VinaOptions, vcpus: int) -> None:
+    def __init__(
+        self,
+        program: list[str],
+        options: VinaOptions,
+        vcpus: int,
+        variables: Sequence[str] = (),
+    ) -> None:
         self._program = program
         self._options = options
         self._vcpus = vcpus
+        self._variables = variables
         self._receptor = Path(RECEPTOR)
         # Our own program renames an output when it is whole; vina writes where it is to lie.
         self.writes_whole_files = program[0] == sys.executable
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any], vcpus: int) -> "Vina":
+    def from_options(
+        cls, options: Mapping[str, Any], vcpus: int, variables: Sequence[str] = ()
+    ) -> "Vina":
         """Vina as a task document describes it.
 
         Raises:
@@ -73,7 +82,7 @@ class Vina:
             read.flags()
         except (TypeError, ValueError) as error:
             raise Misconfigured(f"vina's options are not whole: {error}") from error
-        return cls(find_program(), read, vcpus)
+        return cls(find_program(), read, vcpus, variables)
 
     def prepare(self, assets: Mapping[str, Path]) -> None:
         """Find the receptor among the assets, or in the dockfiles."""
@@ -98,7 +107,7 @@ class Vina:
             receptor.symlink_to(self._receptor)
         command = [*self._program, "--receptor", RECEPTOR, "--dir", outputs]
         command += ["--cpu", str(self._vcpus), *self._options.flags(), "--batch", *ligands]
-        environment = clean_environment(folder)
+        environment = clean_environment(folder, self._variables)
         if self.writes_whole_files:
             environment |= import_environment()
         return Program(command, folder, environment)
