@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -48,23 +47,17 @@ def find_history(folder: Path, name: str | None) -> Path:
 
 
 def show_history(path: Path, console: Console) -> None:
-    """Print a saved history as a table, one line an event."""
+    """Print a saved history, one line an event, cut to the width of the terminal."""
     document = json.loads(path.read_text())
     execution, events = document["execution"], document["events"]
-    table = Table(box=None, pad_edge=False)
-    for column in ("at", "event", "state"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=1)
+    lines = [f"{execution['name']}: {execution['status']}"]
     for event in events:
-        table.add_row(
-            str(event["timestamp"])[11:23],
-            event["type"],
-            _details(event).get("name", ""),
-            _what(event),
-        )
-    console.print(f"{execution['name']}: {execution['status']}", highlight=False)
-    console.print(table)
-    console.print(f"{len(events)} events, whole in {path}", highlight=False, soft_wrap=True)
+        at, state = str(event["timestamp"])[11:23], _details(event).get("name", "")
+        lines.append(f"{at}  {event['type']:<24}  {state:<20}  {_what(event)}")
+    width = console.width if console.is_terminal else None
+    lines = [line[:width].rstrip() for line in lines]
+    lines.append(f"{len(events)} events, whole in {path}")
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _details(event: dict[str, Any]) -> dict[str, Any]:
@@ -75,8 +68,7 @@ def _details(event: dict[str, Any]) -> dict[str, Any]:
 def _what(event: dict[str, Any]) -> str:
     """The telling part of an event's details, on one line."""
     details = _details(event)
-    for name in ("error", "cause", "output", "input", "resource", "parameters"):
+    for name in ("error", "cause", "output", "parameters", "input", "resource"):
         if details.get(name):
-            text = " ".join(str(details[name]).split())
-            return text if len(text) <= _DETAIL_CHARS else text[: _DETAIL_CHARS - 1] + "…"
+            return " ".join(str(details[name]).split())[:_DETAIL_CHARS]
     return ""

@@ -36,7 +36,8 @@ class Account:
     def adds_up(self) -> bool:
         """Whether every input of the manifest is in exactly one column, and none remains."""
         columns = [int(self.fields[name]) for name in ("done", "failed", "skipped", "remaining")]
-        return sum(columns) == int(self.fields["inputs"]) == self.manifest
+        inputs = int(self.fields["inputs"])
+        return columns[-1] == 0 and sum(columns) == inputs == self.manifest
 
     def in_words(self) -> str:
         """The accounting line."""

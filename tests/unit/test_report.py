@@ -1,0 +1,118 @@
+"""What `make run` concludes and shows, apart from the run itself."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from local.follow import Attempt, Child, Snapshot
+from local.history import NoHistory, find_history, show_history
+from local.progress import ProgressLine, in_words
+from local.report import Account
+from local.run import _busiest, _is_in_the_middle, _neighbours
+
+FIELDS = {
+    "inputs": 5,
+    "done": 3,
+    "failed": 1,
+    "skipped": 1,
+    "remaining": 0,
+    "molecules": 7,
+    "failed_molecules": 1,
+}
+
+
+def child(index, machine, status="RUNNING", *codes):
+    attempts = tuple(Attempt(machine, "Essential container in task exited", code) for code in codes)
+    return Child(f"job:{index}", 0, 0, index, status, machine, attempts)
+
+
+def test_an_account_adds_up_when_every_input_is_in_one_column():
+    assert Account(5, FIELDS).adds_up()
+    assert Account(5, FIELDS).in_words() == (
+        "7 of 8 molecules, 5 of 5 inputs settled: 3 done, 1 failed, 1 skipped, 0 remaining"
+    )
+
+
+@pytest.mark.parametrize("changes", [{"done": 2}, {"done": 4}, {"inputs": 6}, {"skipped": 0}])
+def test_an_account_that_loses_or_doubles_an_input_does_not_add_up(changes):
+    assert not Account(5, FIELDS | changes).adds_up()
+
+
+def test_an_account_of_another_manifest_does_not_add_up():
+    assert not Account(6, FIELDS).adds_up()
+
+
+def test_an_account_with_inputs_that_remain_does_not_add_up():
+    assert not Account(5, FIELDS | {"done": 2, "remaining": 1}).adds_up()
+
+
+def test_the_line_says_what_is_so():
+    assert in_words(Snapshot("RUNNING", None, 0, 0, ())) == "listing the inputs"
+    children = (child(0, "i-1", "RUNNING", 1), child(1, "i-2"), child(2, "i-2", "SUCCEEDED", 0))
+    assert in_words(Snapshot("RUNNING", 9, 4, 1, children)) == (
+        "4 of 9 settled, 2 running, 1 interrupted, round 1"
+    )
+    assert in_words(Snapshot("RUNNING", 9, 9, 1, ())) == "9 of 9 settled, collating the results"
+
+
+def test_without_a_terminal_only_news_is_printed():
+    out = io.StringIO()
+    with ProgressLine(Console(file=out)) as line:
+        for settled in (1, 1, 2):
+            line.show(Snapshot("RUNNING", 9, settled, 0, ()))
+    assert [text.split()[0] for text in out.getvalue().splitlines()] == ["1", "2"]
+
+
+def test_a_machine_is_taken_away_when_work_is_done_and_both_work():
+    both = (child(3, "i-1"), child(1, "i-2"))
+    assert _is_in_the_middle(Snapshot("RUNNING", 9, 1, 0, both))
+    assert not _is_in_the_middle(Snapshot("RUNNING", 9, 0, 0, both))
+    assert not _is_in_the_middle(Snapshot("RUNNING", 9, 1, 0, both[:1]))
+    assert _busiest(Snapshot("RUNNING", 9, 1, 0, both)) == "i-2"
+
+
+def test_what_lies_beside_a_request_goes_where_the_request_names_it(tmp_path):
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "receptor.pdbqt").touch()
+    request = {
+        "input": "s3://b/in/",
+        "dockfiles": "s3://b/absent/",
+        "assets": {"receptor": "s3://b/x/receptor.pdbqt", "other": "s3://b/other.pdbqt"},
+    }
+    assert dict(_neighbours(tmp_path, request)) == {
+        tmp_path / "inputs": "s3://b/in/",
+        tmp_path / "receptor.pdbqt": "s3://b/x/receptor.pdbqt",
+    }
+
+
+@pytest.mark.parametrize("request_", [{}, {"assets": []}, {"assets": {"a": 7}}, {"input": 7}])
+def test_what_is_no_request_has_no_neighbours(tmp_path, request_):
+    (tmp_path / "inputs").mkdir()
+    assert list(_neighbours(tmp_path, request_)) == []
+
+
+def test_a_saved_history_is_shown_event_by_event(tmp_path):
+    event = {
+        "timestamp": "2026-01-02 03:04:05.678901+00:00",
+        "type": "TaskStateEntered",
+        "stateEnteredEventDetails": {"name": "EnumerateInputs", "input": '{"a":\n 1}'},
+    }
+    document = {"execution": {"name": "e1", "status": "FAILED"}, "events": [event]}
+    (tmp_path / "e1.json").write_text(json.dumps(document))
+    out = io.StringIO()
+    show_history(find_history(tmp_path, None), Console(file=out))
+    first, second, last = out.getvalue().splitlines()
+    assert first == "e1: FAILED"
+    assert second.split() == ["03:04:05.678", "TaskStateEntered", "EnumerateInputs", '{"a":', "1}"]
+    assert last.startswith("1 events")
+
+
+def test_no_history_says_where_one_would_be(tmp_path):
+    with pytest.raises(NoHistory, match="make run"):
+        find_history(tmp_path, None)
+    (tmp_path / "abc.json").touch()
+    assert find_history(tmp_path, "ab").stem == "abc"
+    with pytest.raises(NoHistory, match="'x'"):
+        find_history(tmp_path, "x")
