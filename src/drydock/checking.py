@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from drydock.errors import DrydockError, NotFound, RequestRejected
 from drydock.images import is_allowed
 from drydock.inputs import list_inputs, list_object
-from drydock.request import Request
+from drydock.request import References
 from drydock.services import Services
 from drydock.store import AccessDenied
 from drydock.task_document import PinnedAsset, PinnedObject
@@ -41,36 +41,43 @@ class Checked:
             raise RequestRejected(self.problems)
 
 
-def check_request(services: Services, request: Request) -> Checked:
-    """Check a request against AWS and pin what it refers to."""
+def check_references(services: Services, given: References) -> Checked:
+    """Check what a request refers to against AWS, and pin it."""
     checked = Checked()
-    if _check_bucket(services, checked, "input", request.input, also_intake=True):
-        _check_input(services, checked, request)
-    _check_bucket(services, checked, "output", request.output)
-    _check_apart(checked, request)
-    for name, uri in request.assets.items():
-        if _check_bucket(services, checked, f"assets.{name}", uri):
-            pinned = _pin(services, checked, f"assets.{name}", parse_s3_uri(uri))
-            if pinned is not None:
-                checked.assets[name] = pinned
-    if request.dockfiles is not None and _check_bucket(
-        services, checked, "dockfiles", request.dockfiles
-    ):
-        folder = parse_s3_uri(request.dockfiles).folder()
-        checked.dockfiles = _pin(services, checked, "dockfiles", folder)
-        _check_dockfiles(checked, request, folder)
+    found = _reachable(services, checked, "input", given.input, also_intake=True)
+    if found is not None:
+        _check_input(services, checked, found, recursive=given.recursive)
+    _reachable(services, checked, "output", given.output)
+    _check_apart(checked, given)
+    for name, uri in given.assets.items():
+        found = _reachable(services, checked, f"assets.{name}", uri)
+        pinned = None if found is None else _pin(services, checked, f"assets.{name}", found)
+        if pinned is not None:
+            checked.assets[name] = pinned
+    found = _reachable(services, checked, "dockfiles", given.dockfiles)
+    if found is not None:
+        checked.dockfiles = _pin(services, checked, "dockfiles", found.folder())
+        _check_dockfiles(checked, given, found.folder())
     _check_size(services, checked)
-    _check_image(services, checked, request)
-    if request.resources.gpus:
+    _check_image(services, checked, given)
+    if given.gpus:
         checked.problems.append(
-            f"resources.gpus: {request.resources.gpus} was given: this stack has no GPU environment"
+            f"resources.gpus: {given.gpus} was given: this stack has no GPU environment"
         )
     return checked
 
 
-def _check_bucket(
-    services: Services, checked: Checked, where: str, text: str, *, also_intake: bool = False
-) -> bool:
+def _reachable(
+    services: Services,
+    checked: Checked,
+    where: str,
+    text: str | None,
+    *,
+    also_intake: bool = False,
+) -> S3Uri | None:
+    """Where a reference points, if that bucket is the stack's to use and can be reached."""
+    if text is None:
+        return None
     uri = parse_s3_uri(text)
     settings = services.settings
     allowed = set(settings.data_buckets) | ({settings.intake_bucket} if also_intake else set())
@@ -79,68 +86,69 @@ def _check_bucket(
             f"{where}: {text!r} was given: bucket {uri.bucket!r} is none that this stack was given "
             f"({', '.join(settings.data_buckets)})"
         )
-        return False
+        return None
     try:
         region = services.store.bucket_region(uri.bucket)
     except NotFound:
         checked.problems.append(f"{where}: {text!r} was given: there is no bucket {uri.bucket!r}")
-        return False
+        return None
     except AccessDenied:
         checked.problems.append(
             f"{where}: {text!r} was given: the stack's role may not read bucket {uri.bucket!r}"
         )
-        return False
+        return None
     except DrydockError as error:
         checked.problems.append(
             f"{where}: {text!r} was given: bucket {uri.bucket!r} cannot be used; "
             f"it may lie in another Region ({error})"
         )
-        return False
+        return None
     if region and region != services.store.region:
         checked.problems.append(
             f"{where}: {text!r} was given: bucket {uri.bucket!r} lies in {region}; this stack "
             f"works in {services.store.region}"
         )
-        return False
-    return True
+        return None
+    return uri
 
 
-def _check_apart(checked: Checked, request: Request) -> None:
+def _check_apart(checked: Checked, given: References) -> None:
     """What a run writes must not be among what it reads."""
-    output, folder = parse_s3_uri(request.output).folder(), parse_s3_uri(request.input).folder()
-    is_below = str(output).startswith(str(folder)) if request.options.recursive else False
+    if given.output is None or given.input is None:
+        return
+    output, folder = parse_s3_uri(given.output).folder(), parse_s3_uri(given.input).folder()
+    is_below = given.recursive and str(output).startswith(str(folder))
     if output == folder or is_below:
         checked.problems.append(
-            f"output: {request.output!r} was given: it lies in the input {request.input!r}, whose "
+            f"output: {given.output!r} was given: it lies in the input {given.input!r}, whose "
             "objects would be inputs; choose another prefix"
         )
 
 
-def _check_dockfiles(checked: Checked, request: Request, folder: S3Uri) -> None:
+def _check_dockfiles(checked: Checked, given: References, folder: S3Uri) -> None:
     """Without a receptor among the assets vina looks for one in the dockfiles."""
-    if checked.dockfiles is None or "receptor" in request.assets:
+    if checked.dockfiles is None or "receptor" in given.assets:
         return
     wanted = f"{folder}{RECEPTOR}"
     if wanted not in {found.uri for found in checked.dockfiles.objects}:
         checked.problems.append(
-            f"dockfiles: {request.dockfiles!r} was given: it holds no {RECEPTOR}, and there is no "
+            f"dockfiles: {given.dockfiles!r} was given: it holds no {RECEPTOR}, and there is no "
             "assets.receptor"
         )
 
 
-def _check_input(services: Services, checked: Checked, request: Request) -> None:
+def _check_input(services: Services, checked: Checked, uri: S3Uri, *, recursive: bool) -> None:
     """An exact object is a list, anything else a prefix that must hold at least one input."""
-    uri = parse_s3_uri(request.input)
     found = list_object(services.store, uri)
     if found is not None:
         checked.list_etag = found.etag
         if found.size == 0:
-            checked.problems.append(f"input: {request.input!r} was given: the list is empty")
+            checked.problems.append(f"input: {str(uri)!r} was given: the list is empty")
         return
     folder = uri.folder()
-    listed = list_inputs(services.store, folder, recursive=request.options.recursive)
+    listed = list_inputs(services.store, folder, recursive=recursive)
     if next(listed, None) is None:
-        checked.problems.append(f"input: {request.input!r} was given: nothing lies below {folder}")
+        checked.problems.append(f"input: {str(uri)!r} was given: nothing lies below {folder}")
 
 
 def _pin(services: Services, checked: Checked, where: str, uri: S3Uri) -> PinnedAsset | None:
@@ -183,10 +191,10 @@ def _check_size(services: Services, checked: Checked) -> None:
         checked.warnings.append(f"dockfiles: {told}")
 
 
-def _check_image(services: Services, checked: Checked, request: Request) -> None:
+def _check_image(services: Services, checked: Checked, given: References) -> None:
     settings = services.settings
-    if request.image is None:
+    if given.image is None:
         return
-    if not is_allowed(request.image, settings.worker_image, settings.allowed_images):
+    if not is_allowed(given.image, settings.worker_image, settings.allowed_images):
         allowed = ", ".join((settings.worker_image, *settings.allowed_images))
-        checked.problems.append(f"image: {request.image!r} was given: this stack may run {allowed}")
+        checked.problems.append(f"image: {given.image!r} was given: this stack may run {allowed}")

@@ -11,16 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from drydock.checking import check_request
+from drydock.checking import check_references
 from drydock.detection import run_keys, shard_inputs
 from drydock.documents import Documents
 from drydock.errors import AlreadyExists, Changed, Conflict, NotFound, RequestRejected
 from drydock.inputs import list_inputs, list_object
-from drydock.intake import Upload, claim_upload, read_request, reject, upload_of
+from drydock.intake import Upload, accept, claim_upload, read_document, reject, upload_of
 from drydock.keys import RunKeys
 from drydock.markers import encode_skipped
 from drydock.opening import open_run
 from drydock.planning import PlannedShard, plan_list, plan_prefix, survey_list
+from drydock.request import parse_request, references
 from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.store import Listed
@@ -51,6 +52,7 @@ def enumerate_inputs(
     try:
         if cursor is None:
             run, warnings = _open(services, event, upload, execution)
+            accept(services, upload)
         else:
             documents = Documents(services.store, services.settings.control_bucket)
             run = documents.owned_run(str(cursor["run_id"]), execution)
@@ -66,8 +68,12 @@ def _open(
     services: Services, event: object, upload: Upload | None, execution: str
 ) -> tuple[RunDocument, list[str]]:
     """The run that an event asks for, and what its user should know of it."""
-    request = read_request(services, event, upload)
-    checked = check_request(services, request)
+    document = read_document(services, event, upload)
+    checked = check_references(services, references(document))
+    try:
+        request = parse_request(document)
+    except RequestRejected as rejected:
+        raise RequestRejected([*rejected.problems, *checked.problems]) from rejected
     checked.refuse_problems()
     run = open_run(services, request, checked, execution)
     if checked.warnings:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from drydock.errors import AlreadyExists, NotFound, RequestRejected
 from drydock.keys import INTAKE_REJECTED_SUFFIX, start_claim
-from drydock.request import Request, parse_request, parse_request_text
+from drydock.request import parse_json
 from drydock.services import Services
 
 _MAX_REQUEST_BYTES = 256 * 1024
@@ -56,16 +56,16 @@ def claim_upload(services: Services, upload: Upload, execution: str) -> str | No
     return None
 
 
-def read_request(services: Services, event: object, upload: Upload | None) -> Request:
-    """The request that an event carries or points to.
+def read_document(services: Services, event: object, upload: Upload | None) -> object:
+    """The document that an event carries or points to, which is to be a request.
 
     Raises:
-        RequestRejected: it is no request, or a file of another kind was uploaded.
+        RequestRejected: it is no JSON, or a file of another kind was uploaded.
     """
     if upload is None:
-        return parse_request(event)
+        return event
     if upload.key.endswith(".json"):
-        return parse_request_text(_read(services, upload))
+        return parse_json(_read(services, upload))
     if upload.key.endswith(".txt"):
         return _default_request(services, upload)
     raise RequestRejected(
@@ -86,7 +86,7 @@ def _read(services: Services, upload: Upload) -> bytes:
     return b"".join(stream.chunks())
 
 
-def _default_request(services: Services, upload: Upload) -> Request:
+def _default_request(services: Services, upload: Upload) -> object:
     """The stack's default request, run over an uploaded list."""
     text = services.settings.default_request
     if not text:
@@ -101,8 +101,7 @@ def _default_request(services: Services, upload: Upload) -> Request:
         raise RequestRejected(["the stack's DefaultRequest is no JSON object"])
     stem = upload.key.rpartition("/")[2].removesuffix(".txt")
     output = str(document.get("output", "")).rstrip("/")
-    document |= {"input": str(upload), "output": f"{output}/{stem}", "name": stem}
-    return parse_request(document)
+    return document | {"input": str(upload), "output": f"{output}/{stem}", "name": stem}
 
 
 def reject(services: Services, upload: Upload | None, problems: list[str]) -> None:
@@ -118,3 +117,9 @@ def reject(services: Services, upload: Upload | None, problems: list[str]) -> No
             content_type="application/json",
         )
     services.messages.notify(subject, "\n".join(problems))
+
+
+def accept(services: Services, upload: Upload | None) -> None:
+    """Take back what an earlier upload of the same key was told: it is not so any more."""
+    if upload is not None:
+        services.store.delete(upload.bucket, upload.key + INTAKE_REJECTED_SUFFIX)

@@ -5,6 +5,7 @@ Its JSON Schema is published as ``docs/request.schema.json``.
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -185,19 +186,76 @@ def _problems_between_fields(document: object) -> list[str]:
     return problems
 
 
+def parse_json(text: bytes) -> object:
+    """Read an uploaded text.
+
+    Raises:
+        RequestRejected: it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise RequestRejected(["the request is no JSON that anybody would write"]) from error
+    except ValueError as error:
+        raise RequestRejected([f"the request is no JSON: {error}"]) from error
+
+
 def parse_request_text(text: bytes) -> Request:
     """Read a request's text.
 
     Raises:
         RequestRejected: it is no JSON, or no request.
     """
+    return parse_request(parse_json(text))
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What of a request refers to AWS: None, or left out, where it says nothing usable."""
+
+    tool: str | None
+    input: str | None
+    output: str | None
+    dockfiles: str | None
+    assets: dict[str, str]
+    image: str | None
+    recursive: bool
+    gpus: int
+
+
+def references(document: object) -> References:
+    """What can be read of a document, be it a request or refused as one.
+
+    So that a user is told everything at once: what is wrong in the document, and what only AWS can
+    tell of those of its fields that are right.
+    """
+    fields = _mapping(document)
+    image, gpus = fields.get("image"), _mapping(fields.get("resources")).get("gpus", 0)
+    return References(
+        tool=tool if isinstance(tool := fields.get("tool"), str) else None,
+        input=_usable_uri(fields.get("input")),
+        output=_usable_uri(fields.get("output")),
+        dockfiles=_usable_uri(fields.get("dockfiles")),
+        assets={
+            str(name): text
+            for name, given in _mapping(fields.get("assets")).items()
+            if (text := _usable_uri(given)) is not None
+        },
+        image=image if isinstance(image, str) and not image_problems(image) else None,
+        recursive=_mapping(fields.get("options")).get("recursive") is True,
+        gpus=gpus if isinstance(gpus, int) else 0,
+    )
+
+
+def _mapping(given: object) -> dict[str, Any]:
+    return given if isinstance(given, dict) else {}
+
+
+def _usable_uri(given: object) -> str | None:
     try:
-        document = json.loads(text)
-    except RecursionError as error:
-        raise RequestRejected(["the request is no JSON that anybody would write"]) from error
-    except ValueError as error:
-        raise RequestRejected([f"the request is no JSON: {error}"]) from error
-    return parse_request(document)
+        return _checked_uri(given) if isinstance(given, str) else None
+    except ValueError:
+        return None
 
 
 def _sentence(problem: dict[str, Any]) -> str:

@@ -5,12 +5,12 @@ import json
 import boto3
 import pytest
 
-from drydock.checking import check_request
+from drydock.checking import check_references
 from drydock.enumeration import enumerate_inputs
 from drydock.errors import Conflict, RequestRejected, RunSuperseded
 from drydock.keys import RunKeys
 from drydock.markers import parse_skipped
-from drydock.request import parse_request
+from drydock.request import references
 from drydock.store import Listed
 from drydock.tasks import parse_tasks
 from tests.steps.stand_ins import Killed
@@ -254,6 +254,7 @@ def test_another_upload_of_the_same_key_is_another_start(world):
 
 
 def test_a_refused_upload_is_told_beside_it_and_to_people(world):
+    world.inputs(1)
     problems = refused(world, upload(world, tool="dock", name=""))
     told = world.json(INTAKE, "run.json.rejected.json")
     assert told == {"rejected": f"s3://{INTAKE}/run.json", "problems": problems}
@@ -263,6 +264,34 @@ def test_a_refused_upload_is_told_beside_it_and_to_people(world):
     assert text == "\n".join(problems)
     assert world.batch.jobs == {}
     assert world.keys(DATA, "out/") == []
+
+
+def test_everything_wrong_is_told_at_once_what_only_aws_can_tell_too(world):
+    request = world.request(
+        name="",
+        input=f"s3://{DATA}/nothing/here/",
+        output="no uri",
+        assets={"receptor": f"s3://{DATA}/gone.pdbqt", "other": 7},
+        image="elsewhere/image:1",
+        resources={"gpus": 2},
+    )
+    problems = refused(world, request)
+    assert sorted(problem.partition(":")[0] for problem in problems) == [
+        "assets.other",
+        "assets.receptor",
+        "image",
+        "input",
+        "name",
+        "output",
+        "resources.gpus",
+    ]
+
+
+def test_an_upload_that_is_accepted_takes_back_what_was_refused(world):
+    refused(world, upload(world, tool="dock"))
+    world.inputs(1)
+    assert world.enumerate(upload(world, sequencer="2"), "two")["status"] == "ready"
+    assert world.keys(INTAKE) == ["run.json"]
 
 
 @pytest.mark.parametrize("key", ["ligands.sdf", "run.yaml", "json", "a/b/", "run.JSON"])
@@ -468,7 +497,7 @@ def test_large_dockfiles_are_warned_of_and_those_beyond_the_scratch_refused(
     world.put(DATA, "dock/receptor.pdbqt", b"")
     request = world.request(assets={}, dockfiles=f"s3://{DATA}/dock/")
     object.__setattr__(world.services, "store", Sized(world.store, {"dock/receptor.pdbqt": size}))
-    checked = check_request(world.services, parse_request(request))
+    checked = check_references(world.services, references(request))
     assert bool(checked.problems) == is_refused
     assert bool(checked.warnings) == warned
     if is_refused:
