@@ -14,7 +14,7 @@ EXIT_AGAIN = 1
 EXIT_LATER = 75
 EXIT_MISCONFIGURED = 78
 
-Policy = Literal["again", "more_memory", "few_times", "later", "stop_run", "not_this_epoch"]
+Policy = Literal["again", "more_memory", "few_times", "later", "stop_run"]
 
 
 @dataclass(frozen=True, slots=True)

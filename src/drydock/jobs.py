@@ -51,17 +51,6 @@ class ActiveJob:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class EndedChild:
-    """Why one child ended, as Batch tells it."""
-
-    index: int | None
-    status_reason: str | None
-    container_reason: str | None
-    exit_code: int | None
-    log_stream: str | None
-
-
 class Jobs:
     """AWS Batch as drydock uses it; without a client it connects at the first use."""
 
@@ -139,24 +128,6 @@ class Jobs:
                     if job.get("status") in ACTIVE:
                         yield ActiveJob(job["jobId"], job["jobName"])
 
-    def failed_children(self, job_id: str) -> Iterator[EndedChild]:
-        """Why the children of an array failed: a page of 1,000 a request."""
-        pages = self._client.get_paginator("list_jobs").paginate(
-            arrayJobId=job_id, jobStatus="FAILED"
-        )
-        with named_outages(_SERVICE):
-            for page in pages:
-                for job in page["jobSummaryList"]:
-                    container = job.get("container", {})
-                    yield EndedChild(
-                        job.get("arrayProperties", {}).get("index"),
-                        job.get("statusReason"),
-                        container.get("reason"),
-                        container.get("exitCode"),
-                        None,
-                    )
-
-    @named_outages(_SERVICE)
     def terminate(self, job_id: str, reason: str) -> None:
         """End a job and all of its children; ending one that has ended is no error."""
         self._client.terminate_job(jobId=job_id, reason=reason)

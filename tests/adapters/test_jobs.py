@@ -67,12 +67,12 @@ def test_a_round_of_one_is_a_plain_job_that_is_told_its_task(batch, jobs, reques
     assert jobs.view(job_id).state == "ended"
 
 
-def test_a_round_of_more_is_an_array_whose_failed_children_tell_why(batch, jobs, request_):
+def test_a_round_of_more_is_an_array(batch, jobs, request_):
     job_id = jobs.submit(request_("many", jobs=2, environment={"CODE": "75", "TASK": "t"}))
     assert batch.wait(job_id)["arrayProperties"]["size"] == 2
     assert jobs.view(job_id).state == "ended"
-    failed = sorted(jobs.failed_children(job_id), key=lambda child: child.index)
-    assert [(child.index, child.exit_code) for child in failed] == [(0, 75), (1, 75)]
+    children = [batch.wait(f"{job_id}:{index}") for index in range(2)]
+    assert [child["container"]["exitCode"] for child in children] == [75, 75]
 
 
 def test_a_job_is_active_until_it_is_terminated_and_keeps_the_reason(batch, jobs, request_):
@@ -149,7 +149,6 @@ def test_a_batch_that_does_not_answer_is_an_outage_by_name(request_):
         lambda: jobs.view("x"),
         lambda: jobs.find("queue", "x"),
         lambda: list(jobs.active("queue", "x")),
-        lambda: list(jobs.failed_children("x")),
         lambda: jobs.terminate("x", "y"),
         lambda: jobs.register(name="x", based_on_arn="y", image="z"),
     ):

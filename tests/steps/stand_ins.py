@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from drydock.decision import JobView
 from drydock.errors import Conflict
-from drydock.jobs import ActiveJob, EndedChild, JobRequest
+from drydock.jobs import ActiveJob, JobRequest
 from drydock.store import Store
 
 Fault = Literal["dies before", "dies after", "answers an error", "answers a conflict"]
@@ -141,9 +141,6 @@ class Batch:
             )
             if is_ours and job.status not in ("SUCCEEDED", "FAILED"):
                 yield ActiveJob(job.job_id, job.request.name)
-
-    def failed_children(self, job_id: str):
-        yield from list[EndedChild]()
 
     def terminate(self, job_id: str, reason: str) -> None:
         def do() -> None:
