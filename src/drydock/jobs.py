@@ -128,6 +128,7 @@ class Jobs:
                     if job.get("status") in ACTIVE:
                         yield ActiveJob(job["jobId"], job["jobName"])
 
+    @named_outages(_SERVICE)
     def terminate(self, job_id: str, reason: str) -> None:
         """End a job and all of its children; ending one that has ended is no error."""
         self._client.terminate_job(jobId=job_id, reason=reason)
