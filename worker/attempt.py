@@ -6,10 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drydock.errors import Malformed, NotFound
+from drydock.errors import Changed, Malformed, NotFound
 from drydock.failures import EXIT_AGAIN, EXIT_DONE, EXIT_LATER
 from drydock.markers import Failure, InputSummary
-from drydock.parts import PartOutputs, PartRecord, chain, most_progress, parse_part_record
+from drydock.parts import (
+    OutputObject,
+    PartOutputs,
+    PartRecord,
+    chain,
+    most_progress,
+    parse_part_record,
+)
 from drydock.store import Store
 from drydock.tasks import Record
 from worker.contract import Contract
@@ -19,13 +26,15 @@ from worker.logs import log_stream
 from worker.results import FLUSH_S, MarkerWriter, write_outputs, write_part_record
 from worker.stop_signals import Stop
 from worker.tools import Contribution, Death, FetchedInput, Resume, Session, Tool, make_tool
-from worker.transfer import fetch_assets, fetch_input
+from worker.transfer import fetch_assets, fetch_input, fetch_output
 from worker.work import Known, Work, look_up, run_is_stopped
 
 _POLL_S = 0.05
 # How often the run's stop is looked for between inputs.
 _STOP_POLL_S = 60.0
 _READERS = 8
+# The last part's restart, in the input's folder.
+RESTART = "last-restart"
 
 
 @dataclass(slots=True)
@@ -36,6 +45,7 @@ class _History:
     parent: PartRecord | None
     chain: list[PartRecord]
     highest: int
+    restart: Path | None = None
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -49,6 +59,7 @@ class _History:
             counts=self.parent.counts,
             best_id=self.parent.best_id,
             best_score=self.parent.best_score,
+            restart=self.restart,
         )
 
     def seconds(self) -> float:
@@ -121,7 +132,7 @@ class Attempt:
         try:
             tool = self._ready_tool()
             fetched = fetch_input(self._store, record, folder / "fetched", self._stop)
-            history = self._read_history(record, fetched)
+            history = self._read_history(record, fetched, folder)
             parts = history.records
             journal.say("start", uri=record.uri, progress=history.resume.progress)
             session = tool.open(fetched, folder, history.resume)
@@ -156,7 +167,9 @@ class Attempt:
                 journal.say("interrupted", why=self._stop.reason.text)
                 return self._leave(session, record, fetched, history, self._stop.reason.text)
             if period and session.unsealed and history.seconds() >= period:
-                self._seal(session.contribute(), record, fetched, history, "checkpoint")
+                contribution = session.contribute()
+                if contribution.fresh:
+                    self._seal(contribution, record, fetched, history, "checkpoint")
         if session.death is not None:
             journal.say("tool_died", why=session.death.reason)
             return self._after_death(session, session.death, record, fetched, history)
@@ -198,7 +211,7 @@ class Attempt:
         trouble: str | None = None,
     ) -> None:
         """Write a part: its outputs, then the record that lets another attempt go on from it."""
-        part = self._put(contribution, record, history)
+        part, restart = self._put(contribution, record, history)
         sealed = PartRecord(
             part=part.part,
             parent=None if history.parent is None else history.parent.part,
@@ -206,7 +219,7 @@ class Attempt:
             index=record.index,
             input_etag=fetched.etag,
             outputs=part.outputs,
-            restart=None,
+            restart=restart,
             progress=contribution.progress,
             why=why,
             job_id=self._contract.job_id,
@@ -233,7 +246,7 @@ class Attempt:
         seconds = sum(each.seconds for each in history.chain)
         contribution = session.contribute()
         if contribution.fresh or not chained:
-            chained.append(self._put(contribution, record, history))
+            chained.append(self._put(contribution, record, history)[0])
             seconds += history.seconds()
         self._markers.done(
             InputSummary(
@@ -249,13 +262,15 @@ class Attempt:
             )
         )
 
-    def _put(self, contribution: Contribution, record: Record, history: _History) -> PartOutputs:
+    def _put(
+        self, contribution: Contribution, record: Record, history: _History
+    ) -> tuple[PartOutputs, OutputObject | None]:
         folder = self._work.places.input_folder(record.place)
-        part = write_outputs(
+        part, restart = write_outputs(
             self._store, self._work.output_bucket, folder, contribution, history.highest + 1
         )
         history.highest = part.part
-        return part
+        return part, restart
 
     def _fail(self, record: Record, failure: InputFailed, parts: list[PartRecord]) -> None:
         self._markers.failed(
@@ -271,19 +286,38 @@ class Attempt:
             )
         )
 
-    def _read_history(self, record: Record, fetched: FetchedInput) -> _History:
-        """Find the part to go on from."""
+    def _read_history(self, record: Record, fetched: FetchedInput, folder: Path) -> _History:
+        """Find the part to go on from, and fetch its restart if it has one."""
         keys = self._known.part_keys(record.place)
         with ThreadPoolExecutor(_READERS) as pool:
             read = [found for found in pool.map(self._read_part, keys) if found is not None]
-        # A record without progress tells of a death; there is nothing to go on from.
-        parent = most_progress([each for each in read if each.progress], fetched.etag)
+        lost: list[int] = []
+        while True:
+            # A record without progress tells of a death; there is nothing to go on from.
+            usable = [each for each in read if each.progress and each.part not in lost]
+            parent = most_progress(usable, fetched.etag)
+            if parent is None or self._fetch_restart(parent, folder / RESTART):
+                break
+            lost.append(parent.part)
         return _History(
             records=[each for each in read if each.input_etag == fetched.etag],
             parent=parent,
             chain=[] if parent is None else chain(read, parent.part),
             highest=max((number for number, _ in keys), default=-1),
+            restart=folder / RESTART if parent is not None and parent.restart else None,
         )
+
+    def _fetch_restart(self, parent: PartRecord, target: Path) -> bool:
+        """Whether the part's restart is in scratch now, or it has none; a lost one is told of."""
+        if parent.restart is None:
+            return True
+        bucket = self._work.output_bucket
+        try:
+            fetch_output(self._store, bucket, parent.restart, target, self._stop)
+        except (NotFound, Changed) as error:
+            self._journal.say("restart_lost", part=parent.part, why=str(error))
+            return False
+        return True
 
     def _read_part(self, numbered: tuple[int, str]) -> PartRecord | None:
         number, key = numbered

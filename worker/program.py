@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 _PR_SET_PDEATHSIG = 1
 _TERM_S = 5.0
@@ -47,6 +48,23 @@ class Program:
     def poll(self) -> int | None:
         """The exit code (-n for a death by signal n), or None while it runs."""
         return self._process.poll()
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """Its standard input, for the one who feeds it."""
+        if self._process.stdin is None:
+            raise ValueError("the program was started without a pipe")
+        return self._process.stdin
+
+    def wait(self, seconds: float) -> int | None:
+        """Like :meth:`poll`, after at most that many seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the leader alone."""
+        self._process.send_signal(number)
 
     def terminate(self) -> None:
         """SIGTERM to the group, then SIGKILL to what is left after a few seconds."""

@@ -16,18 +16,20 @@ from drydock.parts import OutputObject, PartOutputs, PartRecord
 from drydock.store import Store
 from worker.journal import Journal
 from worker.places import Places
-from worker.tools import Contribution
+from worker.tools import Contribution, Output
 
 FLUSH_S = 60.0
 
 
 def write_outputs(
     store: Store, bucket: str, folder: str, contribution: Contribution, first_number: int
-) -> PartOutputs:
-    """Put a part's outputs under the first number from ``first_number`` on that is free."""
+) -> tuple[PartOutputs, OutputObject | None]:
+    """Put a part's outputs, then its restart, under the first number from ``first_number`` on
+    that is free.
+    """
     for number in count(first_number):
         try:
-            return PartOutputs(number, _put_all(store, bucket, folder, contribution, number))
+            return _put_all(store, bucket, folder, contribution, number)
         except AlreadyExists:
             # Another attempt's, or our own after an answer that was lost: both are left alone.
             continue
@@ -36,17 +38,20 @@ def write_outputs(
 
 def _put_all(
     store: Store, bucket: str, folder: str, contribution: Contribution, number: int
-) -> tuple[OutputObject, ...]:
+) -> tuple[PartOutputs, OutputObject | None]:
     keys: dict[str, str] = {}
-    written: list[OutputObject] = []
-    for output in contribution.outputs:
+
+    def put(output: Output) -> OutputObject:
         key = f"{folder}{output.filename}.{number}"
         path = output.build(keys)
         with path.open("rb") as body:
             etag = store.put_once(bucket, key, body)
         keys[output.name] = key
-        written.append(OutputObject(output.name, key, path.stat().st_size, etag))
-    return tuple(written)
+        return OutputObject(output.name, key, path.stat().st_size, etag)
+
+    written = tuple(put(output) for output in contribution.outputs)
+    restart = None if contribution.restart is None else put(contribution.restart)
+    return PartOutputs(number, written), restart
 
 
 def write_part_record(store: Store, bucket: str, places: Places, record: PartRecord) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from drydock.errors import Changed, InvalidUri, NotFound, StoreUnavailable
+from drydock.parts import OutputObject
 from drydock.store import Store
 from drydock.task_document import PinnedAsset, PinnedObject
 from drydock.tasks import Record
@@ -59,6 +60,24 @@ def fetch_assets(
         name: _fetch_asset(store, name, asset, folder / name, stop)
         for name, asset in assets.items()
     }
+
+
+def fetch_output(store: Store, bucket: str, output: OutputObject, target: Path, stop: Stop) -> None:
+    """Fetch what an earlier part left, as its record pins it.
+
+    Raises:
+        NotFound, Changed: it is not there any more as it was written.
+        InputFailed: the scratch is full.
+        Interrupted: a stop was asked for.
+    """
+    uri = S3Uri(bucket, output.key)
+    record = Record(0, 0, str(uri), output.etag, output.size)
+    try:
+        _fetch(store, uri, target, stop, record)
+    except NoRoomError as error:
+        raise InputFailed("scratch_full", str(error)) from error
+    if target.stat().st_size != output.size:
+        raise Changed(f"{uri} has {target.stat().st_size} bytes and was {output.size}")
 
 
 def _fetch_asset(store: Store, name: str, asset: PinnedAsset, folder: Path, stop: Stop) -> Path:

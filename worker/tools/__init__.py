@@ -28,7 +28,8 @@ class Resume:
     """From where a session goes on. ``progress`` is in the tool's unit, over all earlier parts.
 
     ``troubles`` are the places at which the tool died before; ``counts``, ``best_id`` and
-    ``best_score`` are those of the parts so far.
+    ``best_score`` are those of the parts so far. ``restart`` is a copy of what the last part's
+    contribution gave as such, in scratch.
     """
 
     progress: int = 0
@@ -36,6 +37,7 @@ class Resume:
     counts: Mapping[str, int] | None = None
     best_id: str | None = None
     best_score: float | None = None
+    restart: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Contribution:
     """What a session finished since the last one was taken; the numbers are over all parts.
 
     ``fresh`` is how much of the progress is this part's; ``counts`` holds at least ``molecules``
-    and ``failed_molecules``.
+    and ``failed_molecules``. ``restart`` is what else another attempt needs to go on.
     """
 
     outputs: tuple[Output, ...]
@@ -61,6 +63,7 @@ class Contribution:
     counts: dict[str, int]
     best_id: str | None
     best_score: float | None
+    restart: Output | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,11 @@ class Session(Protocol):
         """Let the program end soon and keep what is whole."""
 
     def contribute(self) -> Contribution:
-        """Take what is finished as one part; the session may go on afterwards."""
+        """Take what is finished as one part; the session may go on afterwards.
+
+        A program that can only be asked to end is ended for it; nothing fresh then tells of a
+        death, which the next poll reports.
+        """
 
     def close(self) -> None:
         """End the program whatever it does and remove its files."""
