@@ -14,7 +14,7 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True)
 class Measured:
-    """What a candidate took (seconds of CPU), and what it returned (to compare the candidates by)."""
+    """What a candidate took (CPU seconds), and what it returned (to compare them by)."""
 
     seconds: float
     peak_mib: float

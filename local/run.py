@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import time
@@ -69,6 +70,9 @@ def run(options: Options, console: Console) -> int:
             highlight=False,
             soft_wrap=True,
         )
+        # What was imported stays: it need not be looked through again.
+        gc.freeze()
+        gc.enable()
         return _Story(options, console, aws, stack).tell()
 
 
