@@ -47,6 +47,8 @@ class Shard:
     epoch: int = 1
     vcpus: int = 1
     variables: tuple = ()
+    dockfiles: PinnedAsset | None = None
+    more_assets: dict = field(default_factory=dict)
 
     def __post_init__(self):
         self.keys = RunKeys(RUN_ID, self.prefix)
@@ -73,8 +75,8 @@ class Shard:
             round=0,
             tool=self.tool,
             options=self.options,
-            assets={"receptor": self.asset},
-            dockfiles=None,
+            assets={"receptor": self.asset} | self.more_assets,
+            dockfiles=self.dockfiles,
             output_bucket=DATA,
             output_prefix=self.prefix,
             tasks_bucket=CONTROL,

@@ -138,4 +138,8 @@ def make_tool(
         from worker.tools.vina import Vina  # noqa: PLC0415
 
         return Vina.from_options(options, vcpus, variables)
+    if name == "dock38":
+        from worker.tools.dock38 import Dock38  # noqa: PLC0415
+
+        return Dock38.from_options(options, variables)
     raise Misconfigured(f"tool {name} is not in this image")

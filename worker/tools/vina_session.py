@@ -14,7 +14,8 @@ from worker.endings import InputFailed, Misconfigured
 from worker.program import Program
 from worker.tools import Contribution, Death, FetchedInput, Resume
 from worker.tools.pdbqt import Ligand, parse_poses, split_ligands
-from worker.tools.vina_table import PartTable, Tally
+from worker.tools.tally import Tally
+from worker.tools.vina_table import PartTable
 
 if TYPE_CHECKING:
     from worker.tools.vina import Vina

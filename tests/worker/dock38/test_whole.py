@@ -1,0 +1,159 @@
+"""Whole attempts with the stand-in of dock64, and each way in which they are not whole."""
+
+import gzip
+
+import pytest
+
+from tests.worker.dock38.bundles import bundle, db2, member, tgz
+from tests.worker.support import DATA
+
+NAMES = [
+    "ZINC000000000001",
+    "FAIL",
+    "GLUED",
+    "BROKEN",
+    "TWO",
+    "STARS",
+    "a-very-long-name-ZINC000000000002",
+]
+IDS = ["ZINC000000000001", "FAIL", "GLUED", "BROKEN", "TWO", "TWO", "STARS", "ZINC000000000002"]
+
+
+def failures(made):
+    return [made.marker(name) for name in made.markers() if name.endswith(".failed")]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("in/a.db2.tgz", bundle(*NAMES)),
+        ("in/a.db2.gz", gzip.compress(db2(*NAMES))),
+        ("in/a.db2", db2(*NAMES)),
+    ],
+)
+def test_a_bundle_is_docked_and_counted(shard, run, store, name, body):
+    made = shard((name, body))
+    assert run(made) == 0
+    (summary,) = made.marker("00000-00000.done")
+    assert (summary.molecules, summary.failed_molecules) == (7, 3)
+    rows = made.rows()
+    assert [row["id"] for row in rows] == IDS
+    assert [row["ligand"] for row in rows] == [0, 1, 2, 3, 4, 4, 5, 6]
+    by_id = {row["id"]: row for row in reversed(rows)}
+    assert by_id["FAIL"]["reason"] == "No viable poses.  Grids might be too small."
+    assert by_id["GLUED"]["terms"]["psol"] == 1055.08
+    assert by_id["STARS"]["score"] is by_id["BROKEN"]["score"] is by_id["FAIL"]["score"] is None
+    assert "too large" in by_id["STARS"]["reason"]
+    scored = [row for row in rows if row["score"] is not None]
+    best = min(scored, key=lambda row: row["score"])
+    assert (summary.best_id, summary.best_score) == (best["id"], best["score"])
+    assert by_id["TWO"] | {"input": f"s3://{DATA}/{name}", "index": 0} == by_id["TWO"]
+
+
+def test_an_input_leaves_four_objects(shard, run):
+    made = shard(("in/a.db2.tgz", bundle(*NAMES)))
+    assert run(made) == 0
+    assert sorted(made.names(made.keys.input_folder(0, 0))) == [
+        "OUTDOCK.0",
+        "scores.jsonl.gz.0",
+        "test.mol2.gz.0",
+    ]
+    assert made.part_records() == []
+    assert made.markers() == ["00000-00000.done"]
+
+
+def test_ids_that_share_their_last_16_characters_stay_two_rows(shard, run):
+    names = ["left-ZINC000000000001", "right-ZINC000000000001"]
+    made = shard(("in/a.db2", db2(*names)))
+    assert run(made) == 0
+    assert [(row["id"], row["ligand"]) for row in made.rows()] == [
+        ("ZINC000000000001", 0),
+        ("ZINC000000000001", 1),
+    ]
+
+
+def test_a_dock64_that_does_not_count_what_it_cannot_read(shard, run):
+    made = shard(("in/a.db2", db2(*NAMES)), indock_keys={"counts_broken": "no"})
+    assert run(made) == 0
+    assert len(made.rows()) == len(IDS)
+
+
+def test_dock64_may_be_an_asset(shard, run, store, on_path, dock64):
+    on_path.unlink()
+    made = shard(("in/a.db2", db2("a")))
+    assert run(made) == 78
+    etag = store.put(DATA, "bin/dock64", dock64)
+    pinned = type(made.asset)(
+        f"s3://{DATA}/bin/dock64",
+        (type(made.asset.objects[0])(f"s3://{DATA}/bin/dock64", etag, len(dock64)),),
+    )
+    made.more_assets = {"dockexec": pinned}
+    made.write_round()
+    assert run(made) == 0
+
+
+def test_a_pack_goes_on_after_an_input_that_fails(shard, run):
+    made = shard(
+        ("in/0.db2", db2("a")), ("in/1.db2", b""), ("in/2.db2", db2("b")), inputs_per_job=3
+    )
+    assert run(made) == 0
+    assert made.markers() == ["00000-00000.done", "00001.1.bad_input.failed", "00002-00002.done"]
+
+
+WHOLE = bundle(*NAMES)
+BAD = [
+    ("in/a.db2.tgz", WHOLE[: len(WHOLE) // 2], "cut"),
+    ("in/a.db2", db2("a", "b")[:-40], "'a.db2' is cut"),
+    ("in/a.db2.tgz", tgz(member("x.db2", db2("a")), member("../y.db2", db2("b"))), "'../y.db2'"),
+    ("in/a.db2.tgz", tgz(member("x.db2", b"")), "no hierarchy"),
+    ("in/a.sdf", b"x", "name must end with"),
+]
+
+
+@pytest.mark.parametrize(("name", "body", "said"), BAD)
+def test_a_bundle_that_is_not_whole_fails(shard, run, name, body, said):
+    made = shard((name, body))
+    assert run(made) == 0
+    (failure,) = failures(made)
+    assert failure.failure_class == "bad_input"
+    assert said in failure.reason
+
+
+MISCONFIGURED = [
+    ({"indock_keys": {"error": "grid sizes do not match"}}, "ERROR ---> grid sizes do not match"),
+    ({"text": "DOCK 3.7 parameter\n"}, "first line of INDOCK"),
+    ({"text": "DOCK 3.8 parameter\nminimize yes\n"}, "no line ligand_atom_file"),
+    ({"files": {"INDOCK": None}}, "dockfiles that hold INDOCK"),
+    ({"files": {"matching_spheres.sph": None}}, "matching_spheres.sph"),
+    ({"options": {"center": [1, 2, 3]}}, "no option center"),
+]
+
+
+@pytest.mark.parametrize(("values", "said"), MISCONFIGURED)
+def test_what_no_attempt_can_mend_stops_the_run(shard, run, store, values, said):
+    made = shard(("in/a.db2", db2("a")), **values)
+    assert run(made) == 78
+    assert said in store.get(DATA, made.keys.misconfigured(0, 0)).body.decode()
+    assert made.markers() == []
+
+
+@pytest.mark.parametrize("ligand", ["CRASH", "EXIT"])
+def test_a_death_is_tried_once_more_and_then_fails_the_input(shard, run, store, ligand):
+    made = shard(("in/a.db2", db2("a", "b", ligand, "c")))
+    assert run(made) == 1
+    (record,) = made.part_records()
+    assert (record.progress, record.trouble) == (0, "hierarchy 2")
+    (trace,) = record.outputs
+    assert b"mol#" in store.get(DATA, trace.key).body
+    assert run(made) == 0
+    (failure,) = failures(made)
+    assert failure.failure_class == "tool_failed"
+    assert "hierarchy 2 of" in failure.reason
+
+
+def test_a_dock64_that_loses_hierarchies_is_not_believed(shard, run):
+    made = shard(("in/a.db2", db2("a", "b", "c")), indock_keys={"forgets": 1})
+    assert [run(made), run(made)] == [1, 0]
+    (failure,) = failures(made)
+    assert failure.failure_class == "tool_failed"
+    assert "of 3 sent" in failure.reason

@@ -1,0 +1,176 @@
+"""Work on one bundle: starts of dock64, one after another, each going on where the last ended."""
+
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worker.endings import InputFailed, Misconfigured
+from worker.tools import Contribution, Death, FetchedInput, Output, Resume
+from worker.tools.dock38_part import Part
+from worker.tools.dock38_run import OUTDOCK, Run, restart_text
+from worker.tools.tally import Tally
+
+if TYPE_CHECKING:
+    from worker.tools.dock38 import Dock38
+
+_NO_MEMORY = re.compile(r"insufficient (virtual )?memory|cannot allocate|bad_alloc", re.IGNORECASE)
+# By these somebody else ends a program; the last one before DOCK has its handler for it.
+_ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+
+
+class Dock38Session:
+    """See :class:`worker.tools.Session`. Progress is a number of hierarchies, docked or failed.
+
+    Nothing of a start counts until it has ended by its own: rows that a killed program left are
+    done again by the next one.
+    """
+
+    def __init__(self, dock: "Dock38", fetched: FetchedInput, folder: Path, resume: Resume) -> None:
+        self.death: Death | None = None
+        self._dock = dock
+        self._fetched = fetched
+        self._folder = folder
+        self._troubles = resume.troubles
+        self._tally = Tally(resume)
+        self._progress = resume.progress
+        self._restart: str | None = None
+        if resume.progress:
+            kept = resume.restart
+            self._restart = (
+                restart_text(resume.progress) if kept is None else kept.read_text("latin-1")
+            )
+        self._starts = 0
+        self._run: Run | None = None
+        self._part: Part | None = None
+        # All is docked; found at an end that nobody asked for, nothing is left to go on from.
+        self._complete = False
+        self._ended_by_itself = False
+        self._last_folder = folder
+
+    @property
+    def unsealed(self) -> int:
+        """Hierarchies that are finished and in no contribution yet."""
+        if self._run is not None:
+            return self._run.rows
+        return 0 if self._part is None else self._part.fresh
+
+    def poll(self) -> bool:
+        """See :class:`worker.tools.Session`."""
+        if self._complete or self.death is not None:
+            return True
+        if self._run is None:
+            self._starts += 1
+            self._last_folder = self._folder / f"start-{self._starts}"
+            self._run = self._dock.start(self._fetched.path, self._last_folder, self._restart)
+            return False
+        code = self._run.poll()
+        if code is None and self._run.feeder.problem is None:
+            return False
+        run, self._run = self._run, None
+        code = run.finish()
+        if run.feeder.problem is not None:
+            raise InputFailed("bad_input", run.feeder.problem)
+        self._conclude(run, code)
+        return True
+
+    def interrupt(self) -> None:
+        """Let dock64 finish its ligand; what it cannot save in time is lost."""
+        if self._run is not None:
+            run, self._run = self._run, None
+            self._take(run, run.stop())
+
+    def contribute(self) -> Contribution:
+        """See :class:`worker.tools.Session`. A checkpoint is an interruption of dock64."""
+        if self._run is not None:
+            self.interrupt()
+            if self._part is None:
+                self.death = Death("dock64 did not stop as it was asked to", None, None)
+        part, self._part = self._part, None
+        outputs, restart = self._trace(), None
+        if part is not None:
+            outputs, restart = part.outputs(), part.restart()
+            self._progress = part.progress
+            self._restart = restart.build({}).read_text("latin-1")
+        return Contribution(
+            outputs=outputs,
+            fresh=0 if part is None else part.fresh,
+            progress=self._progress,
+            counts=self._tally.counts(),
+            best_id=self._tally.best_id,
+            best_score=self._tally.best_score,
+            restart=None if self._ended_by_itself else restart,
+        )
+
+    def close(self) -> None:
+        """Kill dock64 if it still runs; the folder goes with the scratch."""
+        run, self._run = self._run, None
+        if run is not None:
+            run.finish()
+
+    def _take(self, run: Run, code: int) -> None:
+        """Make a part of what a start left, if that is whole.
+
+        Raises:
+            Misconfigured: OUTDOCK tells of an error; the exit code is 0 then, too.
+        """
+        ending = run.ending
+        if ending.errors:
+            raise Misconfigured(f"dock64 cannot work: {ending.errors[0]}")
+        if code != 0 or not (ending.interrupted or ending.end_of_file):
+            return
+        progress = run.restart() if ending.interrupted else self._end_of_stream(run)
+        if progress is None or progress < self._progress:
+            return
+        fresh = progress - self._progress
+        if fresh and not run.has_whole_poses():
+            return
+        self._complete = run.feeder.done and not ending.interrupted
+        if fresh:
+            self._part = Part(run.folder, fresh, progress)
+            self._part.write_scores(self._fetched, self._tally)
+
+    def _end_of_stream(self, run: Run) -> int | None:
+        """All hierarchies that were sent, if dock64 has read just these; it may not count the
+        ones that it could not read.
+        """
+        if run.ending.hierarchies is None:
+            return None
+        sent, read = run.feeder.sent, self._progress + run.ending.hierarchies
+        return sent if read in (sent, sent - run.ending.skipped) else None
+
+    def _conclude(self, run: Run, code: int) -> None:
+        """dock64 ended and nobody of us had asked it to."""
+        self._take(run, code)
+        if self._complete:
+            self._ended_by_itself = True
+            if self._part is None and not self._progress:
+                raise InputFailed("bad_input", "the bundle holds no hierarchy")
+        elif code == 0 and run.ending.interrupted:
+            self.death = Death("dock64 got a signal that was not the worker's", None, code)
+        else:
+            self._judge(run, code)
+
+    def _judge(self, run: Run, code: int) -> None:
+        """dock64 ended as it must not: by dying, or without having read all."""
+        said = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        complained = run.complained() or "it said nothing"
+        if code > 0 and not run.ending.has_header:
+            raise Misconfigured(f"dock64 cannot start docking ({said}): {complained}")
+        place = f"hierarchy {self._progress + run.rows}"
+        told = f"dock64 ended at {place} of {run.feeder.sent} sent ({said}): {complained}"
+        if code == -signal.SIGKILL or _NO_MEMORY.search(complained):
+            self.death = Death(told, None, code, out_of_memory=True)
+        elif -code in _ASKED:
+            self.death = Death(told, None, code)
+        elif place in self._troubles:
+            raise InputFailed("tool_failed", f"{told}; it happened here before", code)
+        else:
+            self.death = Death(told, place, code)
+
+    def _trace(self) -> tuple[Output, ...]:
+        """What a death leaves for people: the OUTDOCK of the start that ended so."""
+        path = self._last_folder / OUTDOCK
+        if self.death is None or not path.exists():
+            return ()
+        return (Output("outdock", OUTDOCK, lambda _keys: path),)
