@@ -96,7 +96,8 @@ class Run:
         """Let the program end in the way that keeps most; returns its exit code."""
         self._read_on()
         if self._program.poll() is None and self.ending.has_header:
-            self._program.send(signal.SIGUSR1)
+            if not (self.ending.end_of_file or self.ending.interrupted):
+                self._program.send(signal.SIGUSR1)
             if self._program.wait(CLOSE_AFTER_S) is None:
                 self.feeder.stop(CLOSE_AFTER_S)  # it may be waiting for a ligand
                 self._program.wait(KILL_AFTER_S)

@@ -153,6 +153,8 @@ class Dock:
             "elapsed time (sec):        2.8466  (hour):     0.0008",
         )
         self.out.close()
+        # Python would put the default back before it ends, which DOCK does not.
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
     def fail(self, text):
         self.say(f" ERROR ---> {text}", " ERROR ---> stops")
