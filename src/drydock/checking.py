@@ -18,6 +18,7 @@ from drydock.uris import S3Uri, parse_s3_uri
 DOCKFILES_WARN_BYTES = 100 * 1000 * 1000
 _GIB = 1024**3
 RECEPTOR = "receptor.pdbqt"
+INDOCK = "INDOCK"
 _MAX_ASSET_OBJECTS = 10_000
 
 
@@ -126,11 +127,16 @@ def _check_apart(checked: Checked, given: References) -> None:
 
 
 def _check_dockfiles(checked: Checked, given: References, folder: S3Uri) -> None:
-    """Without a receptor among the assets vina looks for one in the dockfiles."""
-    if checked.dockfiles is None or "receptor" in given.assets:
+    """DOCK reads INDOCK there; without a receptor among the assets vina looks for one."""
+    if checked.dockfiles is None:
         return
-    wanted = f"{folder}{RECEPTOR}"
-    if wanted not in {found.uri for found in checked.dockfiles.objects}:
+    names = {found.uri.removeprefix(str(folder)) for found in checked.dockfiles.objects}
+    if given.tool == "dock38":
+        if INDOCK not in names:
+            checked.problems.append(
+                f"dockfiles: {given.dockfiles!r} was given: it holds no {INDOCK}, DOCK's parameters"
+            )
+    elif "receptor" not in given.assets and RECEPTOR not in names:
         checked.problems.append(
             f"dockfiles: {given.dockfiles!r} was given: it holds no {RECEPTOR}, and there is no "
             "assets.receptor"

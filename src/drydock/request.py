@@ -76,16 +76,39 @@ class VinaOptions(_Model):
     recursive: bool = Field(False, description="Take everything below the input prefix.")
 
 
+class Dock38Options(_Model):
+    """UCSF DOCK 3.8: its parameters are INDOCK's, in the dockfiles."""
+
+    recursive: bool = Field(False, description="Take everything below the input prefix.")
+
+
+def _options_of(tool: str, model: type[_Model]) -> dict[str, Any]:
+    """What a schema says of a tool's options: they are of one of its models, and of which."""
+    fields = model.model_fields
+    required = [name for name, field in fields.items() if field.is_required()]
+    options = {"propertyNames": {"enum": list(fields)}, "required": required}
+    return {
+        "if": {"properties": {"tool": {"const": tool}}},
+        "then": {"properties": {"options": options}},
+    }
+
+
 class Request(_Model):
     """One run of one tool over many inputs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [_options_of("vina", VinaOptions), _options_of("dock38", Dock38Options)]
+        }
+    )
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     input: Uri = Field(
         description="A prefix (its direct children) or a list of S3 URIs, one a line."
     )
     output: Uri = Field(description="A prefix that holds nothing but this run.")
-    tool: Literal["vina"]
-    options: VinaOptions
+    tool: Literal["vina", "dock38"]
+    options: VinaOptions | Dock38Options
     dockfiles: Uri | None = Field(None, description="A prefix copied to each attempt's scratch.")
     assets: dict[str, Uri] = Field(
         default_factory=dict, description="Reference data by name: an object or a prefix each."
@@ -143,6 +166,29 @@ class Request(_Model):
         return value
 
 
+class _VinaRequest(Request):
+    options: VinaOptions
+
+
+class _Dock38Request(Request):
+    options: Dock38Options
+
+
+class _OtherRequest(Request):
+    """Of a tool that does not exist: nothing can be said of its options but that they are some."""
+
+    options: Any
+
+
+_MODELS: dict[object, type[Request]] = {"vina": _VinaRequest, "dock38": _Dock38Request}
+
+
+def _model_of(document: object) -> type[Request]:
+    """The model that knows the tool's options, so that problems are named after their fields."""
+    tool = _mapping(document).get("tool")
+    return _MODELS.get(tool, _OtherRequest) if isinstance(tool, str) else _OtherRequest
+
+
 def _variable_problem(name: str) -> str | None:
     if not _VARIABLE.fullmatch(name):
         return f"{name!r} is no name of a variable"
@@ -161,7 +207,7 @@ def parse_request(document: object) -> Request:
     """
     request, problems = None, _problems_between_fields(document)
     try:
-        request = Request.model_validate(document)
+        request = _model_of(document).model_validate(document)
     except ValidationError as error:
         problems = [*(_sentence(dict(each)) for each in error.errors()), *problems]
     if request is None or problems:
@@ -181,6 +227,8 @@ def _problems_between_fields(document: object) -> list[str]:
             "request: vina needs a receptor: assets.receptor (a .pdbqt) or dockfiles with "
             "receptor.pdbqt"
         )
+    if document.get("tool") == "dock38" and document.get("dockfiles") is None:
+        problems.append("request: dock38 needs dockfiles: a prefix with INDOCK and its grids")
     if output.partition("://")[2].partition("/")[2].startswith("results/"):
         problems.append(f"output: {output!r} was given: it must not begin with results/")
     return problems

@@ -471,6 +471,15 @@ def test_dockfiles_without_a_receptor_are_refused(world):
     assert world.enumerate(request)["status"] == "ready"
 
 
+def test_dock38_needs_indock_among_its_dockfiles(world):
+    world.inputs(1)
+    world.put(DATA, "dock/receptor.pdbqt")
+    request = world.request(tool="dock38", options={}, assets={}, dockfiles=f"s3://{DATA}/dock")
+    assert "holds no INDOCK" in refused(world, request)[0]
+    world.put(DATA, "dock/INDOCK")
+    assert world.enumerate(request)["status"] == "ready"
+
+
 class Sized:
     """A door to S3 whose listings show objects of any size: what is checked is the listing."""
 

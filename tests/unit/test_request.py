@@ -49,6 +49,15 @@ EVERYTHING = MINIMAL | {
     "tags": {"grant": "R35 x/y:z", "empty": ""},
 }
 
+DOCK38 = {
+    "name": "a-run",
+    "input": "s3://lab/input/",
+    "output": "s3://lab/out",
+    "tool": "dock38",
+    "options": {},
+    "dockfiles": "s3://lab/dockfiles/",
+}
+
 
 def problems(document):
     with pytest.raises(RequestRejected) as caught:
@@ -72,6 +81,23 @@ def test_every_field_is_taken_and_kept():
 
 def test_no_field_is_left_out_of_the_test_of_every_field():
     assert set(EVERYTHING) == set(Request.model_fields)
+
+
+def test_dock38_has_options_of_its_own():
+    found = parse_request(DOCK38)
+    assert found.model_dump(mode="json")["options"] == {"recursive": False}
+    assert parse_request(found.model_dump(mode="json")) == found
+    assert problems(DOCK38 | {"options": MINIMAL["options"]}) == [
+        "options.center: no such field",
+        "options.size: no such field",
+    ]
+    assert problems(DOCK38 | {"dockfiles": None}) == [
+        "request: dock38 needs dockfiles: a prefix with INDOCK and its grids"
+    ]
+    assert problems(MINIMAL | {"options": {}}) == [
+        "options.center: is missing",
+        "options.size: is missing",
+    ]
 
 
 def test_what_is_kept_of_a_request_is_a_request_again():
@@ -237,12 +263,21 @@ def test_any_value_of_a_field_is_taken_or_refused_by_name(field, value):
 def test_the_schema_takes_what_the_model_takes():
     schema = Request.model_json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    for document in (MINIMAL, EVERYTHING):
+    for document in (MINIMAL, EVERYTHING, DOCK38):
         jsonschema.validate(document, schema)
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("keep_top", 0), ("tool", "dock"), ("more", 1), ("pilot", 5), ("name", "")]
+    ("field", "value"),
+    [
+        ("keep_top", 0),
+        ("tool", "dock"),
+        ("more", 1),
+        ("pilot", 5),
+        ("name", ""),
+        ("options", {}),
+        ("tool", "dock38"),
+    ],
 )
 def test_the_schema_refuses_what_an_editor_can_know(field, value):
     with pytest.raises(jsonschema.ValidationError):
