@@ -1,7 +1,7 @@
 """From a listing or a list of URIs to the manifest's shards.
 
 Pure and streaming: lines in, one shard at a time out. A list is read twice: once to validate it
-whole and to find the few lines that may be duplicates (16 bytes a line, flat), once to plan.
+whole and to find the few lines that may be duplicates (below 16 bytes a line), once to plan.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,8 +12,8 @@ from drydock.tasks import Record
 from drydock.uris import MAX_KEY_BYTES, parse_s3_uri
 
 MAX_PROBLEMS = 20
-_SLOTS_PER_LINE = 4
-# Sizes the table of what was seen. Shorter lines share slots, which costs time alone.
+_BITS_PER_LINE = 32
+# Sizes the table of what was seen. Shorter lines share bits, which costs time alone.
 _USUAL_LINE_BYTES = 48
 _HASH_SIGN = ord("#")
 
@@ -80,8 +80,8 @@ def survey_list(
     """
     allowed = {bucket.encode() for bucket in allowed_buckets}
     starts = [b"\ns3://%b/" % bucket for bucket in allowed]
-    slots = 1 << (_SLOTS_PER_LINE * (size_bytes // _USUAL_LINE_BYTES + 1)).bit_length()
-    mask, seen = slots - 1, bytearray(slots)
+    bits = 8 << (_BITS_PER_LINE * (size_bytes // _USUAL_LINE_BYTES + 1) // 8).bit_length()
+    mask, seen = bits - 1, bytearray(bits // 8)
     suspects: set[int] = set()
     problems: list[str] = []
     count = 0
@@ -93,11 +93,11 @@ def survey_list(
                 break
         count += len(inputs)
         for digest in map(hash, inputs):
-            slot = digest & mask
-            if seen[slot]:
+            byte, bit = (digest & mask) >> 3, 1 << (digest & 7)
+            if seen[byte] & bit:
                 suspects.add(digest)
             else:
-                seen[slot] = 1
+                seen[byte] |= bit
     if problems:
         raise RequestRejected(problems[:MAX_PROBLEMS])
     if count == 0:

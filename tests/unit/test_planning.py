@@ -99,7 +99,7 @@ def test_suspects_that_are_no_duplicates_change_nothing(found):
 
 
 def test_lines_that_share_a_slot_are_no_duplicates(monkeypatch):
-    monkeypatch.setattr(planning, "_SLOTS_PER_LINE", 0)
+    monkeypatch.setattr(planning, "_BITS_PER_LINE", 0)
     found = [f"s3://lab/{n}" for n in range(200)]
     assert [record.duplicate_of for record in records(plan(text(found), 50))] == [None] * 200
 
