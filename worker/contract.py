@@ -31,6 +31,7 @@ class HandLocations:
     tool: str | None
     vcpus: int
     wants_secret_keys: bool
+    dockexec: S3Uri | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ def _hand_locations(environment: Mapping[str, str]) -> HandLocations:
         tool=environment.get("TOOL") or None,
         vcpus=_number(environment, "VCPUS", 1) or 1,
         wants_secret_keys=not environment.get("NO_ACCESS_KEY"),
+        dockexec=_location(environment, "S3_DOCKEXEC_LOCATION"),
     )
 
 

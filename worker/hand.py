@@ -35,6 +35,9 @@ def learn_by_hand(store: Store, contract: Contract) -> Work:
         dockfiles = None if locations.dockfiles is None else _pin(store, locations.dockfiles)
         tool = locations.tool or _recognise(dockfiles)
         options = _options(store, locations, dockfiles) if tool == "vina" else {}
+        assets = {} if dockfiles is None else {"dockfiles": dockfiles}
+        if locations.dockexec is not None:
+            assets["dockexec"] = _pin_object(store, locations.dockexec)
     except NotFound as error:
         raise Misconfigured(f"a location does not exist: {error}") from error
     return Work(
@@ -43,7 +46,7 @@ def learn_by_hand(store: Store, contract: Contract) -> Work:
         output_bucket=locations.output.bucket,
         tool=tool,
         options=options,
-        assets={} if dockfiles is None else {"dockfiles": dockfiles},
+        assets=assets,
         vcpus=locations.vcpus,
         attempt_seconds=contract.attempt_seconds,
         checkpoint_seconds=contract.checkpoint_seconds or 0,
@@ -97,6 +100,11 @@ def _pin(store: Store, folder: S3Uri) -> PinnedAsset:
     if not objects:
         raise Misconfigured(f"S3_DOCKFILES_LOCATION: there is nothing below {folder}")
     return PinnedAsset(str(folder), objects)
+
+
+def _pin_object(store: Store, uri: S3Uri) -> PinnedAsset:
+    found = store.head(uri.bucket, uri.key)
+    return PinnedAsset(str(uri), (PinnedObject(str(uri), found.etag, found.size),))
 
 
 def _names(dockfiles: PinnedAsset | None) -> set[str]:

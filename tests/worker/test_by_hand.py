@@ -145,7 +145,7 @@ def test_dockfiles_of_dock_want_dock(by_hand, listing, store, capsys):
     store.delete(DATA, "dockfiles/receptor.pdbqt")
     store.put(DATA, "dockfiles/INDOCK", b"DOCK 3.8 parameter\n")
     assert by_hand("input", 0) == 78
-    assert "tool dock38 is not in this image" in capsys.readouterr().err
+    assert "dock64 is missing" in capsys.readouterr().err
 
 
 def test_missing_locations_are_said(by_hand, listing, capsys):

@@ -126,5 +126,5 @@ def test_the_first_reason_to_stop_counts():
 
 
 def test_a_tool_that_is_not_here_is_named():
-    with pytest.raises(Misconfigured, match="tool dock38 is not in this image"):
-        make_tool("dock38", {}, 1)
+    with pytest.raises(Misconfigured, match="tool openmm is not in this image"):
+        make_tool("openmm", {}, 1)

@@ -1,0 +1,108 @@
+"""DOCK as its users start their image, and INDOCK as it is rewritten for it."""
+
+import pytest
+
+from tests.worker.dock38.bundles import bundle
+from tests.worker.dock38.conftest import indock
+from tests.worker.support import DATA
+from worker.agent import main
+from worker.endings import Misconfigured
+from worker.tools.indock import rewrite_indock
+
+LINE = "{:30s}{}"
+
+
+@pytest.fixture
+def by_hand(store, scratch, dock64, monkeypatch):
+    """Starts the worker with the contract's variables; dock64 comes from S3."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    store.put(DATA, "dockfiles/INDOCK", indock().encode())
+    store.put(DATA, "dockfiles/matching_spheres.sph", b"spheres")
+    store.put(DATA, "dockfiles/vdw.vdw", b"grid")
+    store.put(DATA, "bin/dock64", dock64)
+    store.put(DATA, "input/a.db2.tgz", bundle("a", "b"))
+    store.put(DATA, "input/b.db2.tgz", bundle("c"))
+
+    def start(index, **extra):
+        environment = {
+            "S3_INPUT_LOCATION": f"s3://{DATA}/input",
+            "S3_OUTPUT_LOCATION": f"s3://{DATA}/output",
+            "S3_DOCKFILES_LOCATION": f"s3://{DATA}/dockfiles",
+            "S3_DOCKEXEC_LOCATION": f"s3://{DATA}/bin/dock64",
+            "AWS_BATCH_JOB_ARRAY_INDEX": str(index),
+            "SHRTCACHE": str(scratch),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_ACCESS_KEY": "T",
+        }
+        return main(environment | extra, store)
+
+    return start
+
+
+def test_the_contracts_variables_are_enough(by_hand, store):
+    assert by_hand(1) == 0
+    assert [found.key for found in store.list(DATA, "output/")] == [
+        "output/1/OUTDOCK.0",
+        "output/1/scores.jsonl.gz.0",
+        "output/1/test.mol2.gz.0",
+        "output/markers/by-hand/000000/00001-00001.done",
+    ]
+    assert b" c  " in store.get(DATA, "output/1/OUTDOCK.0").body
+
+
+@pytest.mark.parametrize("location", ["", "s3://drydock-data/bin/nothing", "dock64"])
+def test_an_executable_that_is_not_there_stops_it(by_hand, location, capsys):
+    assert by_hand(0, S3_DOCKEXEC_LOCATION=location) == 78
+    assert capsys.readouterr().err.startswith("drydock: ")
+
+
+def rewritten(*lines, names=()):
+    text = "\n".join(["DOCK 3.8 parameter", LINE.format("ligand_atom_file", "x"), *lines])
+    return rewrite_indock(text, names).splitlines()[2:]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["spheres.sph", "../dockfiles/spheres.sph", "/a/spheres.sph", "/a/dockfiles/spheres.sph"],
+)
+def test_a_dockfile_is_found_wherever_it_was_prepared(value):
+    line = LINE.format("receptor_sphere_file", value)
+    assert rewritten(line, names={"spheres.sph"}) == [
+        LINE.format("receptor_sphere_file", "../dockfiles/spheres.sph")
+    ]
+
+
+def test_a_prefix_of_dockfiles_and_a_file_in_a_folder_are_found():
+    lines = [
+        LINE.format("chemgrid_file_prefix", "../dockfiles/vdw"),
+        LINE.format("delphi_file", "/lab/dockfiles/grids/trim.phi"),
+    ]
+    assert rewritten(*lines, names={"vdw.bmp", "vdw.vdw", "grids/trim.phi"}) == [
+        LINE.format("chemgrid_file_prefix", "../dockfiles/vdw"),
+        LINE.format("delphi_file", "../dockfiles/grids/trim.phi"),
+    ]
+
+
+def test_what_is_no_dockfile_stays():
+    lines = ["# receptor_sphere_file a", LINE.format("gist_file", "0"), "", "minimize yes"]
+    assert rewritten(*lines, names={"spheres.sph"}) == lines
+
+
+def test_what_is_the_workers_is_set():
+    lines = [LINE.format("output_file_prefix", "mine."), LINE.format("flush_int", "1000")]
+    assert rewritten(*lines) == [
+        LINE.format("output_file_prefix", "test."),
+        LINE.format("flush_int", "1"),
+    ]
+    assert LINE.format("ligand_atom_file", "-") in rewrite_indock(indock(), ())
+
+
+@pytest.mark.parametrize(("length", "is_refused"), [(80, False), (81, True)])
+def test_a_path_that_dock_would_cut_is_refused(length, is_refused):
+    name = "x" * (length - len("../dockfiles/"))
+    line = LINE.format("solvmap_file", name)
+    if not is_refused:
+        assert rewritten(line, names={name})[0].endswith(f"../dockfiles/{name}")
+        return
+    with pytest.raises(Misconfigured, match=r"solvmap_file .* 81 characters and DOCK reads 80"):
+        rewritten(line, names={name})
