@@ -211,3 +211,28 @@ def test_a_list_is_refused_with_the_numbers_of_its_bad_lines(stack):
     problems = "\n".join(stack.rejection("badlist.json"))
     assert "line 3" in problems
     assert "line 4" in problems
+
+
+WITHOUT_VINA = (
+    'import runpy, sys; sys.modules["vina"] = None; runpy.run_module("worker", run_name="__main__")'
+)
+
+
+def test_a_worker_without_vina_stops_the_run_with_one_sentence_and_the_next_start_goes_on(
+    stack, monkeypatch
+):
+    definition = stack.aws.batch._registry._definitions["drydock-worker"][-1]
+    container = definition["containerProperties"]
+    nowhere = [*container["environment"], {"name": "PATH", "value": "/nowhere"}]
+    stack.put_ligands("novina", a=("aspirin",), b=("caffeine",), c=("paracetamol",))
+    with monkeypatch.context() as image:
+        image.setitem(container, "command", ["python", "-c", WITHOUT_VINA])
+        image.setitem(container, "environment", nowhere)
+        outcome = stack.do("novina")
+    assert outcome.described["error"] == "RunMisconfigured"
+    assert outcome.described["cause"].startswith("vina is missing: put a vina program on PATH")
+    assert outcome.counts() == (0, 0, 0, 3)
+    assert len({child.job_id.partition(":")[0] for child in outcome.children}) == 1
+    mended = stack.do("novina")
+    assert mended.status == "SUCCEEDED", mended.described
+    assert mended.counts() == (3, 0, 0, 0)
