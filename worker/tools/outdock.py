@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 HEADER = "  mol#           id_num "
 # Format of a docked ligand: (i6,1x,a16,1x,a16,1x,i8,1x,i10,1x,f7.2,1x,i3,1x,i9,1x,i9,1x,i6,3x,
 # f7.2,2x,f7.2,1x,f7.2,1x,f7.2,f7.2,1x,f7.2,1x,f7.2,1x,f7.2,1x,f7.2,1x,f7.2,f10.2)
-_DOCKED_CHARS = 191
+_DOCKED_CHARS = 192  # with its newline
 _TERMS = {
     "charge": slice(102, 109),
     "elect": slice(111, 118),
@@ -119,9 +119,10 @@ class OutdockReader:
 
     def rows(self, lines: Iterable[str]) -> Iterator[Docked | Failed]:
         """The rows among more lines. Text is to be decoded by latin-1: a column is a byte."""
+        ending = self.ending
         for line in lines:
-            # What decides: numbers end where the columns of a row end.
-            if len(line) == _DOCKED_CHARS + 1 and line[188] == "." and self.ending.has_header:
+            # Most lines are of this kind: a row's length, and a total where the last column is.
+            if len(line) == _DOCKED_CHARS and line[188] == "." and ending.has_header:
                 yield Docked(line)
             elif not line.endswith("\n"):
                 return
@@ -130,7 +131,7 @@ class OutdockReader:
 
     def _other(self, line: str) -> Docked | Failed | None:
         if self.ending.has_header and _NUMBER.match(line):
-            if len(line) == _DOCKED_CHARS + 1:  # its total is no number
+            if len(line) == _DOCKED_CHARS:  # its total is no number
                 return Docked(line)
             if _FAILED.match(line):
                 reason = line[_REASON_FROM:].strip()
