@@ -154,6 +154,8 @@ class Dock38Session:
     def _judge(self, run: Run, code: int) -> None:
         """dock64 ended as it must not: by dying, or without having read all."""
         said = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        if code == 0:
+            said = self._what_is_missing(run)
         complained = run.complained() or "it said nothing"
         if code > 0 and not run.ending.has_header:
             raise Misconfigured(f"dock64 cannot start docking ({said}): {complained}")
@@ -167,6 +169,14 @@ class Dock38Session:
             raise InputFailed("tool_failed", f"{told}; it happened here before", code)
         else:
             self.death = Death(told, place, code)
+
+    def _what_is_missing(self, run: Run) -> str:
+        """Why an end by exit code 0 is none."""
+        if not run.ending.end_of_file:
+            return "its OUTDOCK has no end"
+        if self._end_of_stream(run) is None:
+            return f"by its own count it read {run.ending.hierarchies} after {self._progress}"
+        return "its poses are cut"
 
     def _trace(self) -> tuple[Output, ...]:
         """What a death leaves for people: the OUTDOCK of the start that ended so."""

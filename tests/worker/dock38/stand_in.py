@@ -85,15 +85,7 @@ class Dock:
 
     def main(self):
         self.say(" DOCK 3.8 stand-in")
-        if self.given is None:
-            self.fail("INDOCK is not version 3.8")
-        if "standin_error" in self.given:
-            self.fail(self.given["standin_error"])
-        if self.given["ligand_atom_file"] != "-":
-            self.fail("cannot open ligand file")
-        for key, value in self.given.items():
-            if key.endswith("_file") and value != "-" and not Path(value).exists():
-                sys.exit(f"Fortran runtime error: Cannot open file '{value}'")
+        self.refuse()
         time.sleep(self.number("grid_seconds"))
         signal.signal(signal.SIGUSR1, self.ask)
         passed = self.passed_over()
@@ -106,7 +98,22 @@ class Dock:
                     self.dock(name)
                 if self.asked:
                     break
+        if self.number("spoils"):
+            os.truncate("test.mol2.gz", 20)
+        if self.number("silent"):
+            return
         self.end()
+
+    def refuse(self):
+        if self.given is None:
+            self.fail("INDOCK is not version 3.8")
+        if "standin_error" in self.given:
+            self.fail(self.given["standin_error"])
+        if self.given["ligand_atom_file"] != "-":
+            self.fail("cannot open ligand file")
+        for key, value in self.given.items():
+            if key.endswith("_file") and value != "-" and not Path(value).exists():
+                sys.exit(f"Fortran runtime error: Cannot open file '{value}'")
 
     def passed_over(self):
         restart = Path("restart")

@@ -117,12 +117,17 @@ def test_a_stop_after_every_ligand_again_and_again(shard, run, expected, monkeyp
 
 
 def test_kill_after_every_write_loses_nothing_and_counts_nothing_twice(
-    shard, run, client, expected, monkeypatch
+    shard, run, client, monkeypatch
 ):
+    body = bundle("ZINC01", "FAIL", "BROKEN", "TWO")
+    undisturbed = shard(("in/a.db2.tgz", body), prefix="whole/")
+    assert run(undisturbed) == 0
+    expected = undisturbed.results()
+    assert len(expected) == 5
     monkeypatch.setattr(worker.attempt._History, "seconds", lambda _self: 1e6)
     for writes in itertools.count(1):
         made = shard(
-            ("in/a.db2.tgz", BODY),
+            ("in/a.db2.tgz", body),
             prefix=f"n{writes}/",
             checkpoint_seconds=1,
             indock_keys={"seconds": 0.03},

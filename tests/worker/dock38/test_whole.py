@@ -151,9 +151,17 @@ def test_a_death_is_tried_once_more_and_then_fails_the_input(shard, run, store, 
     assert "hierarchy 2 of" in failure.reason
 
 
-def test_a_dock64_that_loses_hierarchies_is_not_believed(shard, run):
-    made = shard(("in/a.db2", db2("a", "b", "c")), indock_keys={"forgets": 1})
+LIES = [
+    ("forgets", "by its own count it read 2 after 0"),
+    ("spoils", "its poses are cut"),
+    ("silent", "its OUTDOCK has no end"),
+]
+
+
+@pytest.mark.parametrize(("key", "said"), LIES)
+def test_a_dock64_that_is_not_whole_is_not_believed(shard, run, key, said):
+    made = shard(("in/a.db2", db2("a", "b", "c")), indock_keys={key: 1})
     assert [run(made), run(made)] == [1, 0]
     (failure,) = failures(made)
     assert failure.failure_class == "tool_failed"
-    assert "of 3 sent" in failure.reason
+    assert f"of 3 sent ({said})" in failure.reason
