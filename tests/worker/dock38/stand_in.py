@@ -100,8 +100,6 @@ class Dock:
                     break
         if self.number("spoils"):
             os.truncate("test.mol2.gz", 20)
-        if self.number("silent"):
-            return
         self.end()
 
     def refuse(self):
@@ -153,8 +151,9 @@ class Dock:
                 " close the file: -",
                 " total minimization steps =         3429",
                 f" total number of hierarchies: {self.here - int(self.number('forgets')):12d}",
-                " end of file encountered",
             )
+            if not self.number("silent"):
+                self.say(" end of file encountered")
         self.say(
             "Date and Time: 20261120 174209.9",
             "elapsed time (sec):        2.8466  (hour):     0.0008",
