@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import signal
 import socket
 
 import pytest
@@ -20,6 +21,10 @@ os.environ.update(
 )
 for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
     os.environ.pop(name, None)
+
+# Whoever starts the tests in the background leaves SIGINT ignored, which programs inherit; those
+# that tests start and interrupt are to heed it, whoever started the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class NetworkReached(AssertionError):
