@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from drydock.request import Request
+from drydock.request import request_schema
 from local import history
 from local.run import CANNOT_START, INTERRUPTED, CannotStart, Options, run
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console()
     if options.command == "schema":
-        print(json.dumps(Request.model_json_schema(), indent=2))
+        print(json.dumps(request_schema(), indent=2))
         return 0
     if options.command == "history":
         return _history(options.directory, options.execution, console)

@@ -25,7 +25,16 @@ from worker.journal import Journal
 from worker.logs import log_stream
 from worker.results import FLUSH_S, MarkerWriter, write_outputs, write_part_record
 from worker.stop_signals import Stop
-from worker.tools import Contribution, Death, FetchedInput, Resume, Session, Tool, make_tool
+from worker.tools import (
+    Contribution,
+    Death,
+    FetchedInput,
+    Resume,
+    Session,
+    Setting,
+    Tool,
+    make_tool,
+)
 from worker.transfer import fetch_assets, fetch_input, fetch_output
 from worker.work import Known, Work, look_up, run_is_stopped
 
@@ -331,9 +340,9 @@ class Attempt:
     def _ready_tool(self) -> Tool:
         """The tool with its assets, made when the first input needs it."""
         if self._tool is None:
-            tool = make_tool(
-                self._work.tool, self._work.options, self._work.vcpus, self._work.variables
-            )
+            work = self._work
+            setting = Setting(work.options, work.vcpus, work.gpus, work.variables)
+            tool = make_tool(work.tool, setting)
             folder = self._scratch / "assets"
             tool.prepare(fetch_assets(self._store, self._work.assets, folder, self._stop))
             self._tool = tool

@@ -42,7 +42,7 @@ def _put_all(
     keys: dict[str, str] = {}
 
     def put(output: Output) -> OutputObject:
-        key = f"{folder}{output.filename}.{number}"
+        key = folder + output.relative_key(number)
         path = output.build(keys)
         with path.open("rb") as body:
             etag = store.put_once(bucket, key, body)

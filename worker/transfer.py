@@ -44,7 +44,7 @@ def fetch_input(store: Store, record: Record, folder: Path, stop: Stop) -> Fetch
         ) from error
     except NoRoomError as error:
         raise InputFailed("scratch_full", str(error)) from error
-    return FetchedInput(target, record.index, record.uri, etag)
+    return FetchedInput(target, record.index, record.uri, etag, record.first_byte)
 
 
 def fetch_assets(

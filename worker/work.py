@@ -37,6 +37,7 @@ class Work:
     vcpus: int
     attempt_seconds: int | None
     checkpoint_seconds: int
+    gpus: int = 0
     kms_key_id: str | None = None
     variables: tuple[str, ...] = ()
     run_document: S3Uri | None = None
@@ -73,6 +74,7 @@ def learn(store: Store, task: S3Uri, child: int) -> Work:
         options=document.options,
         assets=assets,
         vcpus=document.vcpus,
+        gpus=document.gpus,
         attempt_seconds=document.attempt_seconds,
         checkpoint_seconds=document.checkpoint_seconds,
         kms_key_id=document.kms_key_id,

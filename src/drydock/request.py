@@ -6,21 +6,30 @@ Its JSON Schema is published as ``docs/request.schema.json``.
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
+    create_model,
     field_validator,
 )
 
+from drydock.command_options import CommandOptions
+from drydock.dock38_options import Dock38Options
 from drydock.errors import InvalidUri, RequestRejected
 from drydock.images import image_problems
+from drydock.openmm_options import OpenMMOptions
+from drydock.script_options import ScriptOptions
+from drydock.tool_options import ToolOptions, mapping
 from drydock.uris import parse_s3_uri
+from drydock.vina_options import VinaOptions
 
+_TOOL = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _RESERVED_VARIABLE = re.compile(r"(AWS|S3)_.*")
 _SECRET_VARIABLE = re.compile(
     r".*(SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL).*",
@@ -44,8 +53,6 @@ def _checked_uri(text: str) -> str:
 
 
 Uri = Annotated[str, AfterValidator(_checked_uri)]
-Coordinates = Annotated[tuple[float, float, float], Field()]
-Extent = Annotated[float, Field(gt=0, le=126)]
 
 
 class _Model(BaseModel):
@@ -61,59 +68,40 @@ class Resources(_Model):
     shm_mib: int = Field(64, ge=64, le=1_000_000)
 
 
-class VinaOptions(_Model):
-    """AutoDock Vina 1.2: the box in ångström and the search. Names as on its command line."""
-
-    center: Coordinates = Field(description="Centre of the box, x y z, in ångström.")
-    size: tuple[Extent, Extent, Extent] = Field(description="Edges of the box in ångström.")
-    scoring: Literal["vina", "vinardo"] = "vina"
-    exhaustiveness: int = Field(8, ge=1, le=10_000)
-    seed: int = Field(1, ge=1, le=2**31 - 1, description="Fixed, so that a run can be repeated.")
-    num_modes: int = Field(9, ge=1, le=10_000)
-    energy_range: float = Field(3, gt=0, le=1000, description="kcal/mol above the best pose.")
-    max_evals: int = Field(0, ge=0, description="Evaluations a search; 0: as many as it takes.")
-    ligand_seconds: int | None = Field(None, ge=1, description="Time limit a ligand; null: none.")
-    recursive: bool = Field(False, description="Take everything below the input prefix.")
-
-
-class Dock38Options(_Model):
-    """UCSF DOCK 3.8: its parameters are INDOCK's, in the dockfiles."""
-
-    recursive: bool = Field(False, description="Take everything below the input prefix.")
-
-
-def _options_of(tool: str, model: type[_Model]) -> dict[str, Any]:
-    """What a schema says of a tool's options: they are of one of its models, and of which."""
-    fields = model.model_fields
-    required = [name for name, field in fields.items() if field.is_required()]
-    options = {"propertyNames": {"enum": list(fields)}, "required": required}
-    return {
-        "if": {"properties": {"tool": {"const": tool}}},
-        "then": {"properties": {"options": options}},
-    }
+# What the project's own tools take. A name that is not here is that of a tool in the user's image.
+OPTIONS: dict[str, type[ToolOptions]] = {
+    "vina": VinaOptions,
+    "dock38": Dock38Options,
+    "openmm": OpenMMOptions,
+    "script": ScriptOptions,
+    "command": CommandOptions,
+}
 
 
 class Request(_Model):
     """One run of one tool over many inputs."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "allOf": [_options_of("vina", VinaOptions), _options_of("dock38", Dock38Options)]
-        }
-    )
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     input: Uri = Field(
         description="A prefix (its direct children) or a list of S3 URIs, one a line."
     )
     output: Uri = Field(description="A prefix that holds nothing but this run.")
-    tool: Literal["vina", "dock38"]
-    options: VinaOptions | Dock38Options
+    tool: str = Field(
+        pattern=f"^{_TOOL.pattern}$",
+        description=f"{', '.join(OPTIONS)}, or a tool that the image brings.",
+    )
+    options: (
+        VinaOptions
+        | Dock38Options
+        | OpenMMOptions
+        | ScriptOptions
+        | CommandOptions
+        | dict[str, JsonValue]
+    )
     dockfiles: Uri | None = Field(None, description="A prefix copied to each attempt's scratch.")
     assets: dict[str, Uri] = Field(
         default_factory=dict, description="Reference data by name: an object or a prefix each."
     )
-    command: None = Field(None, description="For the tool 'command', which does not exist yet.")
     environment: dict[str, str] = Field(default_factory=dict)
     secrets: dict[str, str] = Field(default_factory=dict, max_length=0)
     image: str | None = Field(None, description="Null: the stack's own worker image.")
@@ -166,27 +154,41 @@ class Request(_Model):
         return value
 
 
-class _VinaRequest(Request):
-    options: VinaOptions
-
-
-class _Dock38Request(Request):
-    options: Dock38Options
-
-
 class _OtherRequest(Request):
-    """Of a tool that does not exist: nothing can be said of its options but that they are some."""
+    """Of a tool that the image brings: nothing can be said of its options."""
 
-    options: Any
+    options: dict[str, JsonValue]
 
 
-_MODELS: dict[object, type[Request]] = {"vina": _VinaRequest, "dock38": _Dock38Request}
+_MODELS: dict[str, type[Request]] = {
+    tool: create_model(f"{model.__name__}Request", __base__=Request, options=(model, ...))
+    for tool, model in OPTIONS.items()
+}
+
+
+def request_schema() -> dict[str, Any]:
+    """The JSON Schema of a request: what an editor can know."""
+    schema = Request.model_json_schema()
+    schema["allOf"] = [
+        {
+            "if": {"properties": {"tool": {"const": tool}}},
+            "then": {"properties": {"options": {"$ref": f"#/$defs/{model.__name__}"}}},
+        }
+        for tool, model in OPTIONS.items()
+    ]
+    known = {"properties": {"tool": {"enum": list(OPTIONS)}}}
+    schema["allOf"].append({"if": known, "else": {"required": ["image"]}})
+    return schema
 
 
 def _model_of(document: object) -> type[Request]:
     """The model that knows the tool's options, so that problems are named after their fields."""
-    tool = _mapping(document).get("tool")
+    tool = mapping(document).get("tool")
     return _MODELS.get(tool, _OtherRequest) if isinstance(tool, str) else _OtherRequest
+
+
+def _is_unknown(tool: object) -> bool:
+    return isinstance(tool, str) and bool(_TOOL.fullmatch(tool)) and tool not in OPTIONS
 
 
 def _variable_problem(name: str) -> str | None:
@@ -219,16 +221,14 @@ def _problems_between_fields(document: object) -> list[str]:
     """What is wrong although each field may be right; told together with what is wrong in them."""
     if not isinstance(document, dict):
         return []
-    problems: list[str] = []
-    assets, output = document.get("assets"), str(document.get("output"))
-    has_receptor = isinstance(assets, dict) and "receptor" in assets
-    if document.get("tool") == "vina" and not has_receptor and document.get("dockfiles") is None:
+    tool, output = document.get("tool"), str(document.get("output"))
+    model = OPTIONS.get(tool) if isinstance(tool, str) else None
+    problems = [] if model is None else model.problems_with(document)
+    if _is_unknown(tool) and document.get("image") is None:
         problems.append(
-            "request: vina needs a receptor: assets.receptor (a .pdbqt) or dockfiles with "
-            "receptor.pdbqt"
+            f"tool: {tool!r} was given: {', '.join(OPTIONS)} are known; another one needs an image "
+            "that brings it"
         )
-    if document.get("tool") == "dock38" and document.get("dockfiles") is None:
-        problems.append("request: dock38 needs dockfiles: a prefix with INDOCK and its grids")
     if output.partition("://")[2].partition("/")[2].startswith("results/"):
         problems.append(f"output: {output!r} was given: it must not begin with results/")
     return problems
@@ -277,8 +277,8 @@ def references(document: object) -> References:
     So that a user is told everything at once: what is wrong in the document, and what only AWS can
     tell of those of its fields that are right.
     """
-    fields = _mapping(document)
-    image, gpus = fields.get("image"), _mapping(fields.get("resources")).get("gpus", 0)
+    fields = mapping(document)
+    image, gpus = fields.get("image"), mapping(fields.get("resources")).get("gpus", 0)
     return References(
         tool=tool if isinstance(tool := fields.get("tool"), str) else None,
         input=_usable_uri(fields.get("input")),
@@ -286,17 +286,13 @@ def references(document: object) -> References:
         dockfiles=_usable_uri(fields.get("dockfiles")),
         assets={
             str(name): text
-            for name, given in _mapping(fields.get("assets")).items()
+            for name, given in mapping(fields.get("assets")).items()
             if (text := _usable_uri(given)) is not None
         },
         image=image if isinstance(image, str) and not image_problems(image) else None,
-        recursive=_mapping(fields.get("options")).get("recursive") is True,
+        recursive=mapping(fields.get("options")).get("recursive") is True,
         gpus=gpus if isinstance(gpus, int) else 0,
     )
-
-
-def _mapping(given: object) -> dict[str, Any]:
-    return given if isinstance(given, dict) else {}
 
 
 def _usable_uri(given: object) -> str | None:

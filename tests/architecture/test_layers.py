@@ -12,7 +12,10 @@ PURE = {
     *("planning", "ranking", "run_document", "shard_document", "task_document", "tasks", "uris"),
 }
 # Where the world's data come in: each with the one library that it is there for.
-BORDERS = {"request": "pydantic", "settings": "os", "tables": "pyarrow"}
+OPTIONS = {f"{tool}_options" for tool in ("tool", "vina", "dock38", "openmm", "script", "command")}
+BORDERS = {"request": "pydantic", "settings": "os", "tables": "pyarrow"} | dict.fromkeys(
+    OPTIONS, "pydantic"
+)
 # The only doors to AWS.
 ADAPTERS = {"executions", "jobs", "messages", "outages", "store"}
 # Where the doors, the clock and randomness are gathered; steps are given them.
@@ -55,7 +58,7 @@ def test_a_border_uses_the_one_library_that_it_is_there_for(module):
     path, library = CORE[module], BORDERS[module]
     assert outside(path) <= {library}
     assert packages(path) & IMPURE_STDLIB <= {library}
-    assert core_modules(path) <= PURE
+    assert core_modules(path) <= PURE | OPTIONS
 
 
 @pytest.mark.parametrize("module", sorted(ADAPTERS))

@@ -283,7 +283,8 @@ def test_everything_wrong_is_told_at_once_what_only_aws_can_tell_too(world):
         "input",
         "name",
         "output",
-        "resources.gpus",
+        "resources.gpus",  # neither the tool
+        "resources.gpus",  # nor the stack has a use for any
     ]
 
 
@@ -366,6 +367,7 @@ def test_every_problem_is_told_at_once(world):
     )
     fields = [problem.partition(":")[0] for problem in problems]
     assert fields == [
+        "resources.gpus",
         "input",
         "output",
         "assets.receptor",

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drydock.errors import RequestRejected
-from drydock.request import MAX_ENVIRONMENT_CHARS, Request, parse_request, parse_request_text
+from drydock.request import (
+    MAX_ENVIRONMENT_CHARS,
+    Request,
+    parse_request,
+    parse_request_text,
+    request_schema,
+)
 
 MINIMAL = {
     "name": "a-run",
@@ -32,7 +38,6 @@ EVERYTHING = MINIMAL | {
         "recursive": True,
     },
     "dockfiles": "s3://lab/dockfiles/",
-    "command": None,
     "environment": {"OMP_NUM_THREADS": "1"},
     "secrets": {},
     "image": "123456789012.dkr.ecr.us-west-2.amazonaws.com/lab/vina:2",
@@ -115,7 +120,8 @@ BAD = [
     ("output", "s3://Lab/out", "names no valid bucket"),
     ("output", "s3://lab/results/x", "must not begin with results/"),
     ("dockfiles", "/dock", "must begin with s3://"),
-    ("tool", "dock", "'vina'"),
+    ("tool", "dock", "vina, dock38, openmm, script, command are known"),
+    ("tool", "Vina", "tool: 'Vina' was given"),
     ("options", {"size": [1, 1, 1]}, "options.center: is missing"),
     ("options", {"center": [1, 2], "size": [1, 1, 1]}, "options.center.2: is missing"),
     ("options", {"center": [1, 2, 3], "size": [1, 1, 0]}, "greater than 0"),
@@ -129,7 +135,7 @@ BAD = [
     ),
     ("assets", {"receptor": "nowhere"}, "assets.receptor: 'nowhere' was given"),
     ("assets", "receptor", "assets: 'receptor' was given"),
-    ("command", "echo", "command: 'echo' was given"),
+    ("command", "echo", "command: no such field"),
     ("environment", {"1X": "v"}, "'1X' is no name of a variable"),
     ("environment", {"AWS_REGION": "v"}, "AWS_REGION is reserved"),
     ("environment", {"S3_TASK_LOCATION": "v"}, "S3_TASK_LOCATION is reserved"),
@@ -209,6 +215,19 @@ def test_vina_needs_a_receptor():
     parse_request(MINIMAL | {"assets": {}, "dockfiles": "s3://lab/dock/"})
 
 
+def test_a_tool_of_the_users_image_takes_any_options():
+    image = {"image": "123456789012.dkr.ecr.us-west-2.amazonaws.com/lab/mine:2"}
+    found = parse_request(MINIMAL | {"tool": "mine", "options": {"depth": 3}} | image)
+    assert found.options == {"depth": 3}
+    assert parse_request(found.model_dump(mode="json")) == found
+
+
+@pytest.mark.parametrize("tool", [MINIMAL, DOCK38])
+def test_gpus_for_a_program_that_uses_none_are_refused(tool):
+    (found,) = problems(tool | {"resources": {"gpus": 2}})
+    assert found.startswith("resources.gpus: 2 was given")
+
+
 def test_names_of_secrets_are_told_and_their_values_never():
     secret = "hunter2-hunter2"
     for document in (
@@ -261,7 +280,7 @@ def test_any_value_of_a_field_is_taken_or_refused_by_name(field, value):
 
 
 def test_the_schema_takes_what_the_model_takes():
-    schema = Request.model_json_schema()
+    schema = request_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     for document in (MINIMAL, EVERYTHING, DOCK38):
         jsonschema.validate(document, schema)
@@ -281,4 +300,4 @@ def test_the_schema_takes_what_the_model_takes():
 )
 def test_the_schema_refuses_what_an_editor_can_know(field, value):
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(MINIMAL | {field: value}, Request.model_json_schema())
+        jsonschema.validate(MINIMAL | {field: value}, request_schema())

@@ -13,7 +13,7 @@ from worker.contract import graceful_seconds, read_contract
 from worker.endings import Misconfigured
 from worker.scratch import Scratch
 from worker.stop_signals import Stop
-from worker.tools import make_tool
+from worker.tools import Setting, make_tool
 
 TASK = {"S3_TASK_LOCATION": "s3://control/runs/a/rounds/000000/0-a.json"}
 
@@ -126,5 +126,19 @@ def test_the_first_reason_to_stop_counts():
 
 
 def test_a_tool_that_is_not_here_is_named():
-    with pytest.raises(Misconfigured, match="tool openmm is not in this image"):
-        make_tool("openmm", {}, 1)
+    with pytest.raises(Misconfigured, match="tool mine is not in this image: it has vina"):
+        make_tool("mine", Setting())
+
+
+def test_a_package_brings_a_tool_by_an_entry_point(tmp_path, monkeypatch):
+    package = tmp_path / "mine-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text(
+        "[drydock.tools]\nmine = mine_tool:make\nbroken = mine_tool:missing\n"
+    )
+    (tmp_path / "mine_tool.py").write_text("def make(setting):\n    return 'mine', setting.vcpus\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert make_tool("mine", Setting(vcpus=3)) == ("mine", 3)
+    with pytest.raises(Misconfigured, match="tool broken cannot be loaded"):
+        make_tool("broken", Setting())

@@ -11,7 +11,7 @@ import pytest
 
 import worker.tools.vina
 import worker.tools.vina_session
-from drydock.request import VinaOptions as RequestedOptions
+from drydock.vina_options import VinaOptions as RequestedOptions
 from tests.worker.support import DATA, EXAMPLE, OPTIONS, bundle, ligand
 from worker.agent import main
 from worker.tools.vina import VinaOptions

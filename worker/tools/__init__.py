@@ -5,22 +5,54 @@ from where an earlier part ended. The agent polls the session, interrupts it at 
 what it has finished as the :class:`Contribution` of one part.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from worker.endings import Misconfigured
 
+ENTRY_POINTS = "drydock.tools"
+# Imported late: an image may lack what another tool needs.
+_OWN = {
+    "vina": "worker.tools.vina:Vina.from_setting",
+    "dock38": "worker.tools.dock38:Dock38.from_setting",
+    "openmm": "worker.tools.openmm:OpenMM.from_setting",
+    "script": "worker.tools.script:Script.from_setting",
+    "command": "worker.tools.command:Command.from_setting",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a tool may know of the attempt that it works for.
+
+    ``options`` are the request's, ``variables`` the names of those of this process's environment
+    that are for the tool. It starts exactly ``vcpus`` threads.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    vcpus: int = 1
+    gpus: int = 0
+    variables: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class FetchedInput:
-    """An input in scratch."""
+    """An input in scratch. Of a slice the file holds the slice alone, from ``first_byte`` on."""
 
     path: Path
     index: int
     uri: str
     etag: str
+    first_byte: int | None = None
+
+    @property
+    def stem(self) -> str:
+        """A name for what has none of its own: the file's, and of a slice where it begins."""
+        name = self.path.name.split(".")[0] or self.path.name
+        return name if self.first_byte is None else f"{name}@{self.first_byte}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +74,20 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One output of a part. ``build`` gets the keys of the outputs before it, by their names."""
+    """One output of a part. ``build`` gets the keys of the outputs before it, by their names.
+
+    Its key ends with ``<filename>.<part>``; with ``own_name`` with ``<part>/<filename>``, for
+    programs that go by the ends of names.
+    """
 
     name: str
     filename: str
     build: Callable[[Mapping[str, str]], Path]
+    own_name: bool = False
+
+    def relative_key(self, part: int) -> str:
+        """The key below the input's folder."""
+        return f"{part}/{self.filename}" if self.own_name else f"{self.filename}.{part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +166,33 @@ class Tool(Protocol):
         """
 
 
-def make_tool(
-    name: str, options: Mapping[str, Any], vcpus: int, variables: Sequence[str] = ()
-) -> Tool:
-    """The tool of that name; of this process's environment it sees ``variables``.
+def make_tool(name: str, setting: Setting) -> Tool:
+    """The tool of that name: the project's own, or one that an installed package brings.
+
+    A package brings one by an entry point of the group ``drydock.tools`` whose name is the tool's
+    and whose object makes a :class:`Tool` of a :class:`Setting`.
 
     Raises:
         Misconfigured: there is none in this image, or it cannot work with these options.
     """
-    if name == "vina":
-        # Imported late: an image may lack what another tool needs.
-        from worker.tools.vina import Vina  # noqa: PLC0415
+    own = _OWN.get(name)
+    make = _brought(name) if own is None else pkgutil.resolve_name(own)
+    tool: Tool = make(setting)
+    return tool
 
-        return Vina.from_options(options, vcpus, variables)
-    if name == "dock38":
-        from worker.tools.dock38 import Dock38  # noqa: PLC0415
 
-        return Dock38.from_options(options, variables)
-    raise Misconfigured(f"tool {name} is not in this image")
+def _brought(name: str) -> Callable[[Setting], Tool]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and seldom needed
+
+    found = list(entry_points(group=ENTRY_POINTS, name=name))
+    if not found:
+        own = ", ".join(_OWN)
+        raise Misconfigured(
+            f"tool {name} is not in this image: it has {own} and no package with an entry point "
+            f"{name} in {ENTRY_POINTS}"
+        )
+    try:
+        make: Callable[[Setting], Tool] = found[0].load()
+    except (ImportError, AttributeError) as error:
+        raise Misconfigured(f"tool {name} cannot be loaded: {error}") from error
+    return make

@@ -7,11 +7,10 @@ PATH, or an asset. Its parameters are INDOCK and the grids in the dockfiles.
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from worker.endings import InputFailed, Misconfigured
 from worker.program import clean_environment
-from worker.tools import FetchedInput, Resume
+from worker.tools import FetchedInput, Resume, Setting
 from worker.tools.db2 import ARCHIVES, PLAIN
 from worker.tools.dock38_run import RESTART, Run
 from worker.tools.dock38_session import Dock38Session
@@ -32,15 +31,15 @@ class Dock38:
         self._indock = ""
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any], variables: Sequence[str] = ()) -> "Dock38":
+    def from_setting(cls, setting: Setting) -> "Dock38":
         """DOCK as a task document describes it.
 
         Raises:
             Misconfigured: the options are not DOCK's.
         """
-        if strange := sorted(set(options) - _KNOWN_OPTIONS):
+        if strange := sorted(set(setting.options) - _KNOWN_OPTIONS):
             raise Misconfigured(f"dock38 has no option {', '.join(strange)}")
-        return cls(variables)
+        return cls(setting.variables)
 
     def prepare(self, assets: Mapping[str, Path]) -> None:
         """Find dock64 and the dockfiles, and rewrite INDOCK."""

@@ -12,11 +12,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from worker.endings import InputFailed, Misconfigured
 from worker.program import Program, clean_environment, import_environment
-from worker.tools import FetchedInput, Resume
+from worker.tools import FetchedInput, Resume, Setting
 from worker.tools.vina_session import VinaSession
 
 RECEPTOR = "receptor.pdbqt"
@@ -66,23 +65,21 @@ class Vina:
         self.writes_whole_files = program[0] == sys.executable
 
     @classmethod
-    def from_options(
-        cls, options: Mapping[str, Any], vcpus: int, variables: Sequence[str] = ()
-    ) -> "Vina":
+    def from_setting(cls, setting: Setting) -> "Vina":
         """Vina as a task document describes it.
 
         Raises:
             Misconfigured: there is no vina here, or the options are not vina's.
         """
         known = {field.name for field in fields(VinaOptions)}
-        if strange := sorted(set(options) - known):
+        if strange := sorted(set(setting.options) - known):
             raise Misconfigured(f"vina has no option {', '.join(strange)}")
         try:
-            read = VinaOptions(**options)
+            read = VinaOptions(**setting.options)
             read.flags()
         except (TypeError, ValueError) as error:
             raise Misconfigured(f"vina's options are not whole: {error}") from error
-        return cls(find_program(), read, vcpus, variables)
+        return cls(find_program(), read, setting.vcpus, setting.variables)
 
     def prepare(self, assets: Mapping[str, Path]) -> None:
         """Find the receptor among the assets, or in the dockfiles."""

@@ -13,7 +13,7 @@ from tests.worker.attempts.counting import Died, MortalStore
 from tests.worker.dock38.bundles import bundle, db2
 from tests.worker.support import DATA
 from worker.stop_signals import Stop
-from worker.tools import FetchedInput, Resume
+from worker.tools import FetchedInput, Resume, Setting
 from worker.tools.dock38 import Dock38
 
 NAMES = ["ZINC01", "FAIL", "GLUED", "BROKEN", "TWO", "STARS", "ZINC02"]
@@ -41,7 +41,7 @@ def session(on_path, tmp_path):
         files.mkdir(parents=True)
         (files / "INDOCK").write_text(indock(**(keys or {})))
         (files / "matching_spheres.sph").touch()
-        dock = Dock38.from_options({})
+        dock = Dock38.from_setting(Setting())
         dock.prepare({"dockfiles": files})
         fetched = FetchedInput(path, 0, "s3://data/in", "etag")
         made.append(dock.open(fetched, folder, resume or Resume()))
