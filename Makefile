@@ -15,7 +15,7 @@ export PYTHONPATH := src:.
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run history test lint types validate build bench prove schema lock clean \
+.PHONY: help run tools history test lint types validate build bench prove schema lock clean \
 	environment environment-test environment-lint environment-sam
 
 help: ## this list
@@ -23,6 +23,9 @@ help: ## this list
 
 run: environment ## dock the sample on the embedded AWS; REQUEST=path/to/run.json docks yours
 	@$(python) -m local run --request "$(REQUEST)" --directory "$(DIRECTORY)" $(ARGS)
+
+tools: environment ## also install OpenMM, RDKit and Meeko, for the requests that need them
+	@sh scripts/environment .venv tools
 
 history: environment ## what the last run's state machine did, step by step
 	@$(python) -m local history --directory "$(DIRECTORY)" $(ARGS)
@@ -66,10 +69,10 @@ environment:
 	@sh scripts/environment .venv run
 
 environment-test:
-	@sh scripts/environment .venv test run
+	@sh scripts/environment .venv test tools run
 
 environment-lint:
-	@sh scripts/environment .venv lint test run
+	@sh scripts/environment .venv lint test tools run
 
 environment-sam:
 	@sh scripts/environment .venv-sam sam
