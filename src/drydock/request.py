@@ -27,16 +27,10 @@ from drydock.openmm_options import OpenMMOptions
 from drydock.script_options import ScriptOptions
 from drydock.tool_options import ToolOptions, mapping
 from drydock.uris import parse_s3_uri
+from drydock.variables import variable_problem
 from drydock.vina_options import VinaOptions
 
 _TOOL = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_RESERVED_VARIABLE = re.compile(r"(AWS|S3)_.*")
-_SECRET_VARIABLE = re.compile(
-    r".*(SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL).*",
-    re.IGNORECASE,
-)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
 # AWS Batch takes 8,192 characters of overrides, of which our own variables and needs are a part.
 MAX_ENVIRONMENT_CHARS = 6_000
 _VARIABLE_OVERHEAD = len('{"name":"","value":""},')
@@ -122,7 +116,7 @@ class Request(_Model):
     @field_validator("environment")
     @classmethod
     def _is_harmless(cls, value: dict[str, str]) -> dict[str, str]:
-        problems = [problem for name in value if (problem := _variable_problem(name))]
+        problems = [problem for name in value if (problem := variable_problem(name))]
         length = sum(len(name) + len(text) + _VARIABLE_OVERHEAD for name, text in value.items())
         if length > MAX_ENVIRONMENT_CHARS:
             problems.append(f"it has {length} characters; {MAX_ENVIRONMENT_CHARS} are allowed")
@@ -189,16 +183,6 @@ def _model_of(document: object) -> type[Request]:
 
 def _is_unknown(tool: object) -> bool:
     return isinstance(tool, str) and bool(_TOOL.fullmatch(tool)) and tool not in OPTIONS
-
-
-def _variable_problem(name: str) -> str | None:
-    if not _VARIABLE.fullmatch(name):
-        return f"{name!r} is no name of a variable"
-    if _RESERVED_VARIABLE.fullmatch(name):
-        return f"{name} is reserved: names must not begin with AWS_ or S3_"
-    if _SECRET_VARIABLE.fullmatch(name):
-        return f"{name} looks like a secret, and an environment is not secret"
-    return None
 
 
 def parse_request(document: object) -> Request:

@@ -8,11 +8,13 @@ from tests.architecture.imports import ROOT, core_closure, core_modules, importe
 
 # Plain data in, plain data out: no AWS, no clock, no randomness, no environment.
 PURE = {
-    *("accounting", "decision", "errors", "failures", "images", "keys", "markers", "parts"),
-    *("planning", "ranking", "run_document", "shard_document", "task_document", "tasks", "uris"),
+    *("accounting", "decision", "errors", "failures", "globs", "images", "keys", "markers"),
+    *("parts", "planning", "ranking", "run_document", "shard_document", "task_document"),
+    *("tasks", "templates", "uris", "variables"),
 }
 # Where the world's data come in: each with the one library that it is there for.
-OPTIONS = {f"{tool}_options" for tool in ("tool", "vina", "dock38", "openmm", "script", "command")}
+TOOLS = ("tool", "vina", "dock38", "openmm", "program", "script", "command")
+OPTIONS = {f"{tool}_options" for tool in TOOLS}
 BORDERS = {"request": "pydantic", "settings": "os", "tables": "pyarrow"} | dict.fromkeys(
     OPTIONS, "pydantic"
 )
