@@ -20,7 +20,7 @@ from drydock.parts import (
 from drydock.store import Store
 from drydock.tasks import Record
 from worker.contract import Contract
-from worker.endings import InputFailed, Interrupted
+from worker.endings import InputFailed, Interrupted, RestartUnusable
 from worker.journal import Journal
 from worker.logs import log_stream
 from worker.results import FLUSH_S, MarkerWriter, write_outputs, write_part_record
@@ -51,10 +51,11 @@ class _History:
     """What is known of one input's parts, and what this attempt adds to them."""
 
     records: list[PartRecord]
-    parent: PartRecord | None
-    chain: list[PartRecord]
     highest: int
+    parent: PartRecord | None = None
+    chain: list[PartRecord] = field(default_factory=list)
     restart: Path | None = None
+    lost: set[int] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -141,10 +142,9 @@ class Attempt:
         try:
             tool = self._ready_tool()
             fetched = fetch_input(self._store, record, folder / "fetched", self._stop)
-            history = self._read_history(record, fetched, folder)
+            history = self._read_history(record, fetched)
             parts = history.records
-            journal.say("start", uri=record.uri, progress=history.resume.progress)
-            session = tool.open(fetched, folder, history.resume)
+            session = self._open(tool, fetched, folder, history, journal)
             try:
                 return self._drive(session, record, fetched, history, journal)
             finally:
@@ -295,26 +295,43 @@ class Attempt:
             )
         )
 
-    def _read_history(self, record: Record, fetched: FetchedInput, folder: Path) -> _History:
-        """Find the part to go on from, and fetch its restart if it has one."""
+    def _open(
+        self, tool: Tool, fetched: FetchedInput, folder: Path, history: _History, journal: Journal
+    ) -> Session:
+        """Open a session that goes on from the best part with which it can."""
+        while True:
+            self._choose_parent(history, folder / RESTART)
+            journal.say("start", uri=fetched.uri, progress=history.resume.progress)
+            try:
+                return tool.open(fetched, folder, history.resume)
+            except RestartUnusable as error:
+                if history.parent is None:
+                    raise
+                history.lost.add(history.parent.part)
+                journal.say("restart_lost", part=history.parent.part, why=str(error))
+
+    def _read_history(self, record: Record, fetched: FetchedInput) -> _History:
+        """Read the records of the parts that are of this very input."""
         keys = self._known.part_keys(record.place)
         with ThreadPoolExecutor(_READERS) as pool:
             read = [found for found in pool.map(self._read_part, keys) if found is not None]
-        lost: list[int] = []
-        while True:
-            # A record without progress tells of a death; there is nothing to go on from.
-            usable = [each for each in read if each.progress and each.part not in lost]
-            parent = most_progress(usable, fetched.etag)
-            if parent is None or self._fetch_restart(parent, folder / RESTART):
-                break
-            lost.append(parent.part)
         return _History(
             records=[each for each in read if each.input_etag == fetched.etag],
-            parent=parent,
-            chain=[] if parent is None else chain(read, parent.part),
             highest=max((number for number, _ in keys), default=-1),
-            restart=folder / RESTART if parent is not None and parent.restart else None,
         )
+
+    def _choose_parent(self, history: _History, target: Path) -> None:
+        """Find the part to go on from, and fetch its restart if it has one."""
+        while True:
+            # A record without progress tells of a death; there is nothing to go on from.
+            usable = [r for r in history.records if r.progress and r.part not in history.lost]
+            parent = most_progress(usable, None)
+            if parent is None or self._fetch_restart(parent, target):
+                break
+            history.lost.add(parent.part)
+        history.parent = parent
+        history.chain = [] if parent is None else chain(history.records, parent.part)
+        history.restart = target if parent is not None and parent.restart else None
 
     def _fetch_restart(self, parent: PartRecord, target: Path) -> bool:
         """Whether the part's restart is in scratch now, or it has none; a lost one is told of."""
@@ -341,7 +358,9 @@ class Attempt:
         """The tool with its assets, made when the first input needs it."""
         if self._tool is None:
             work = self._work
-            setting = Setting(work.options, work.vcpus, work.gpus, work.variables)
+            setting = Setting(
+                work.options, work.vcpus, work.gpus, work.variables, self._journal.say
+            )
             tool = make_tool(work.tool, setting)
             folder = self._scratch / "assets"
             tool.prepare(fetch_assets(self._store, self._work.assets, folder, self._stop))

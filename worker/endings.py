@@ -31,3 +31,9 @@ class Misconfigured(EndedEarly):
 
 class Interrupted(EndedEarly):
     """Raised when a stop was asked for while something other than the tool was busy."""
+
+
+class RestartUnusable(Exception):
+    """Raised when a tool opens an input and cannot go on from the part's restart: it is cut, or not
+    what it must be. The work goes on from an earlier part.
+    """

@@ -29,13 +29,15 @@ class Setting:
     """What a tool may know of the attempt that it works for.
 
     ``options`` are the request's, ``variables`` the names of those of this process's environment
-    that are for the tool. It starts exactly ``vcpus`` threads.
+    that are for the tool. It starts exactly ``vcpus`` threads. ``say`` writes an event, with its
+    fields, to the journal.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     vcpus: int = 1
     gpus: int = 0
     variables: tuple[str, ...] = ()
+    say: Callable[..., None] = lambda *_event, **_fields: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ class Tool(Protocol):
 
         Raises:
             InputFailed: the input cannot be worked on.
+            RestartUnusable: another part must be gone on from; nothing was begun yet.
         """
 
 

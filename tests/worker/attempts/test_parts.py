@@ -9,6 +9,7 @@ import pytest
 import worker.attempt
 from tests.worker.attempts.counting import Died, MortalStore, lines, whole
 from tests.worker.support import DATA
+from worker.endings import RestartUnusable
 
 
 def test_outputs_come_before_the_marker(shard, run, client, tool):
@@ -245,3 +246,27 @@ def test_an_empty_marker_settles_nothing(shard, run, tool, store):
     store.put(DATA, made.keys.done_marker(0, 0, 0), b"")
     assert run(made) == 0
     assert "00000-00001.done" in made.markers()
+
+
+def test_a_part_from_which_the_tool_cannot_go_on_gives_way_to_an_earlier_one(
+    shard, run, tool, eager, monkeypatch
+):
+    made = shard(("in/0", lines("a", "b", "c")), checkpoint_seconds=1)
+    polls = itertools.count(1)
+    tool.on_poll = lambda: next(polls) == 2 and os.kill(os.getpid(), signal.SIGTERM)
+    assert run(made) == 1
+    assert [record.progress for record in made.part_records()] == [1, 2]
+    tool.on_poll = lambda: None
+    opened, plain = [], tool.open
+
+    def particular(fetched, folder, resume):
+        opened.append(resume.progress)
+        if resume.progress == 2:
+            raise RestartUnusable("it is cut")
+        return plain(fetched, folder, resume)
+
+    monkeypatch.setattr(tool, "open", particular)
+    assert run(made) == 0
+    assert opened == [2, 1]
+    assert whole(made) == [(0, "a"), (0, "b"), (0, "c")]
+    assert [part.part for part in made.marker("00000-00000.done")[0].chain] == [0, 2, 3]
