@@ -15,8 +15,8 @@ export PYTHONPATH := src:.
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint types validate build bench prove schema lock clean \
-	environment environment-test environment-lint environment-sam
+.PHONY: help run tools history test lint types validate build bench prove wheel schema lock clean \
+	environment environment-test environment-lint environment-sam environment-wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ bench: environment-test ## the figures of benchmarks/README.md
 
 prove: lint types validate build test ## everything that the gate asks for
 
+wheel: environment-wheel ## the worker as a wheel in dist/, for images that are made elsewhere
+	@rm -f dist/*.whl
+	@.venv-wheel/bin/python -m hatchling build -t wheel
+
 schema: environment ## write docs/request.schema.json from the request's model
 	@$(python) -m local schema > docs/request.schema.json
 
@@ -62,7 +66,7 @@ lock: ## pin the newest packages that requirements/*.in allow (needs uv)
 	@sh scripts/lock
 
 clean: ## remove what the targets above made, but the runs' data in .drydock
-	rm -rf .venv .venv-sam .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-* .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 environment:
@@ -76,3 +80,6 @@ environment-lint:
 
 environment-sam:
 	@sh scripts/environment .venv-sam sam
+
+environment-wheel:
+	@sh scripts/environment .venv-wheel build
