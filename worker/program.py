@@ -1,44 +1,83 @@
-"""Running a tool's program so that it never outlives the worker."""
+"""Running a tool's program so that it never outlives the worker, and nothing of it the program."""
 
 import contextlib
-import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-_PR_SET_PDEATHSIG = 1
+from worker.confinement import before_exec, hand_over, kill_all, out_of_reach, tool_user
+from worker.journal import Journal
+from worker.relay import Relay
+
 _TERM_S = 5.0
-TAIL_BYTES = 4096
+_KILL_S = 5.0
+_LAST_WORDS_S = 2.0
+# Leaders of the programs that run. The lock keeps one that starts from being taken for left behind.
+_running: set[int] = set()
+_starting = threading.Lock()
+_told: set[str] = set()
 
 
 class Program:
-    """A child process in its own process group, its output in files of ``folder``.
+    """A child process in a session of its own, started in ``folder``.
 
-    On Linux the kernel kills it when the worker dies; everywhere its standard input ends then,
-    which programs of ours take as the same.
+    Its standard input is a pipe, or the file ``stdin_from``; its output goes to the journal in
+    bounds, or stdout to the file ``stdout_to``. Where the worker is root the program runs as
+    another user, who is given ``folder`` and ``writable`` with all in them.
+
+    At its end, or when it is killed, all processes that it has started end too. On Linux it dies
+    with the thread that made it; elsewhere the end of the pipe tells it of the worker's.
+
+    Raises:
+        OSError: it cannot be started, or a file cannot be opened.
     """
 
     def __init__(
-        self, command: Sequence[str], folder: Path, environment: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        writable: Sequence[Path] = (),
+        stdin_from: Path | None = None,
+        stdout_to: Path | None = None,
+        journal: Journal | None = None,
     ) -> None:
-        self._stdout = folder / "stdout"
-        self._stderr = folder / "stderr"
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
+        journal = journal or Journal()
+        user = _user_for(command[0], folder, environment, journal)
+        if user is not None:
+            for each in (folder, *writable):
+                hand_over(each, user)
+        self._code: int | None = None
+        with _starting, contextlib.ExitStack() as files:
+            source: int | IO[bytes] = subprocess.PIPE
+            target: int | IO[bytes] = subprocess.PIPE
+            if stdin_from is not None:
+                source = files.enter_context(stdin_from.open("rb"))
+            if stdout_to is not None:
+                target = files.enter_context(stdout_to.open("wb"))
             self._process = subprocess.Popen(  # noqa: S603 - running the tool is the purpose
                 command,
                 cwd=folder,
                 env=dict(environment),
-                stdin=subprocess.PIPE,
-                stdout=stdout,
-                stderr=stderr,
+                stdin=source,
+                stdout=target,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
-                # No import and no lock is taken in it, so that the other threads do not matter.
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509
+                user=user,
+                group=user,
+                extra_groups=None if user is None else (),
+                preexec_fn=before_exec(user),  # noqa: PLW1509 - see there
             )
+            _running.add(self._process.pid)
+        self._relay = Relay(journal, self._process.stdout, self._process.stderr)
+        self._relay.start()
 
     @property
     def pid(self) -> int:
@@ -47,7 +86,11 @@ class Program:
 
     def poll(self) -> int | None:
         """The exit code (-n for a death by signal n), or None while it runs."""
-        return self._process.poll()
+        if self._code is None:
+            self._code = self._process.poll()
+            if self._code is not None:
+                self._end()
+        return self._code
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -59,51 +102,69 @@ class Program:
     def wait(self, seconds: float) -> int | None:
         """Like :meth:`poll`, after at most that many seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(seconds)
-        return None
+            self._process.wait(seconds)
+        return self.poll()
 
     def send(self, number: signal.Signals) -> None:
         """A signal to the leader alone."""
         self._process.send_signal(number)
 
-    def terminate(self) -> None:
-        """SIGTERM to the group, then SIGKILL to what is left after a few seconds."""
-        self._signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_TERM_S)
+    def terminate(self, seconds: float = _TERM_S, number: signal.Signals = signal.SIGTERM) -> None:
+        """A signal to the group, then SIGKILL to what is left after that many seconds."""
+        if self._code is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+            self.wait(seconds)
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL to the whole group; waits for the program's end."""
-        self._signal(signal.SIGKILL)
-        self._process.wait()
+        """SIGKILL to all that is left of it; waits for the end."""
+        if self._code is None:
+            self._process.kill()
+            if self.wait(_KILL_S) is None:  # it hangs in the kernel, where no signal reaches it
+                self._code = -signal.SIGKILL
+                self._end()
         if self._process.stdin:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
 
     def said(self) -> str:
-        """The end of what it wrote to stdout."""
-        return _tail(self._stdout)
+        """What it wrote to stdout: the beginning and the end."""
+        self._listen_to_the_end()
+        return self._relay.stdout.text()
 
     def complained(self) -> str:
         """The end of what it wrote to stderr."""
-        return _tail(self._stderr)
+        self._listen_to_the_end()
+        return self._relay.stderr.end()
 
-    def _signal(self, number: signal.Signals) -> None:
-        # The group may hold processes when its leader is gone already.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+    def _listen_to_the_end(self) -> None:
+        if self._code is not None:
+            self._relay.join(_LAST_WORDS_S)
+
+    def _end(self) -> None:
+        """The leader is gone: so is what it has left behind."""
+        with _starting:
+            _running.discard(self._process.pid)
+            kill_all(self._process.pid, _running)
+        self._relay.join(_LAST_WORDS_S)
 
 
-def clean_environment(folder: Path, variables: Sequence[str] = ()) -> dict[str, str]:
+def clean_environment(
+    folder: Path, variables: Sequence[str] = (), *, allow_aws: bool = False
+) -> dict[str, str]:
     """What a tool may see: ``variables``, which its user set for it; no credentials, nothing of S3.
 
-    Home and temporary files lie in scratch.
+    With ``allow_aws`` it sees all that SDKs of AWS read, the credentials of ECS included. Home and
+    temporary files lie in scratch.
     """
-    kept = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
-    environment |= {"HOME": str(folder), "TMPDIR": str(folder)}
-    return environment | {name: os.environ[name] for name in variables if name in os.environ}
+    kept = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+    devices = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
+    names = [*kept, *devices, *variables]
+    if allow_aws:
+        names += [name for name in os.environ if name.startswith("AWS_")]
+    environment = {name: os.environ[name] for name in names if name in os.environ}
+    return environment | {"HOME": str(folder), "TMPDIR": str(folder)}
 
 
 def import_environment() -> dict[str, str]:
@@ -111,26 +172,21 @@ def import_environment() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """What the child does first: ask the kernel to be killed when this process dies.
-
-    https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
-    """
-    if not sys.platform.startswith("linux"):
+def _user_for(
+    name: str, folder: Path, environment: Mapping[str, str], journal: Journal
+) -> int | None:
+    """The other user to run a program as; None when there is none or it could not be run so."""
+    user = tool_user()
+    if user is None:
         return None
-    libc = ctypes.CDLL(None)
-    parent = os.getpid()
-
-    def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the kernel was asked
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return ask
-
-
-def _tail(path: Path) -> str:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - TAIL_BYTES))
-        return file.read().decode(errors="replace")
+    program = shutil.which(name, path=environment.get("PATH"))
+    closed = out_of_reach(folder.parent, user)
+    if program is not None and closed is None:
+        closed = out_of_reach(Path(program), user)
+    if closed is None:
+        return user
+    why = f"{closed} is closed to user {user}"
+    if why not in _told:
+        _told.add(why)
+        journal.say("tool_runs_as_root", why=why)
+    return None
