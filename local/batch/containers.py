@@ -12,6 +12,9 @@ from local.batch.model import Job
 from local.principals import credentials
 from local.processes import Handle, WarmProcesses
 
+# What the stack's image has on its PATH, as modules of this interpreter.
+PROGRAMS = {"drydock-worker": "worker"}
+
 
 class StartError(Exception):
     """The container could not be started; the message is what ECS gives as its reason."""
@@ -40,10 +43,10 @@ class Launcher:
         (root / "tmp").mkdir(parents=True, exist_ok=True)
         env = self._environment(job, attempt, machine, root)
         program, *arguments = container["command"] or [""]
-        module = None
-        if program == "python" and len(arguments) > 1 and arguments[0] == "-m":
+        module = PROGRAMS.get(program)
+        if module is None and program == "python" and len(arguments) > 1 and arguments[0] == "-m":
             module, arguments = arguments[1], arguments[2:]
-        else:
+        elif module is None:
             arguments = [_find(program, env["PATH"]), *arguments]
         return self.processes.start(
             module=module,

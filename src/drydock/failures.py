@@ -14,6 +14,13 @@ EXIT_AGAIN = 1
 EXIT_LATER = 75
 EXIT_MISCONFIGURED = 78
 
+# `<image>` is put in by who tells people.
+NO_WORKER = (
+    "The image has no drydock worker: its command drydock-worker cannot be found. Wrap the image "
+    "with `make image FROM=<image>`, push what that makes, and give the stack or the request its "
+    "name."
+)
+
 Policy = Literal["again", "more_memory", "few_times", "later", "stop_run"]
 
 
@@ -109,8 +116,14 @@ RULES = (
     Rule(
         "command",
         "stop_run",
-        "The container cannot be started: check the image's architecture and its command.",
+        NO_WORKER,
         container_reason="Cannot*Container*executable*not found*",
+    ),
+    Rule(
+        "command",
+        "stop_run",
+        NO_WORKER,
+        container_reason='Cannot*Container*exec: "*no such file or directory*',
     ),
     Rule(
         "command",
@@ -163,9 +176,11 @@ RULES = (
     Rule(
         "command",
         "stop_run",
-        "The container's command cannot be run: check the image and its entry point.",
-        exit_codes=(126, 127),
+        "The container's command may not be executed: check the image and its entry point.",
+        exit_codes=(126,),
     ),
+    # The image's own entry point is a shell that was to run the command.
+    Rule("command", "stop_run", NO_WORKER, exit_codes=(127,)),
     Rule("later", "later", "The worker left the rest to a later round.", exit_codes=(EXIT_LATER,)),
     Rule("again", "again", "The worker asked to be tried again.", exit_codes=(EXIT_AGAIN,)),
     Rule("interrupted", "again", "The container was told to stop.", exit_codes=(130, 143)),

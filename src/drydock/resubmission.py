@@ -97,7 +97,8 @@ def _sentence(
             return verdict.advice
         return body.decode(errors="replace").strip() or verdict.advice
     told = container.get("reason") or detail.get("statusReason") or ""
-    return f"{verdict.advice} {told}".strip()
+    advice = verdict.advice.replace("<image>", container.get("image") or "<image>")
+    return f"{advice} {told}".strip()
 
 
 def _blocked(services: Services, job: JobIdentity, detail: dict[str, Any]) -> str:

@@ -212,7 +212,7 @@ def test_the_job_definition_runs_the_worker_on_the_scratch_volume():
     container = job["ContainerProperties"]
     environment = {each["Name"]: each["Value"] for each in container["Environment"]}
     [mount] = container["MountPoints"]
-    assert container["Command"] == ["python", "-m", "worker"]
+    assert container["Command"] == ["drydock-worker"]
     assert environment == {"SHRTCACHE": mount["ContainerPath"], "NO_ACCESS_KEY": "1"}
     [volume] = container["Volumes"]
     assert volume["Name"] == mount["SourceVolume"]

@@ -2,6 +2,8 @@
 
 import pytest
 
+from local.batch.containers import PROGRAMS
+from local.deploy import STACK_IMAGE
 from tests.embedded.run_support import world
 
 LIGANDS = ("aspirin", "caffeine", "ibuprofen", "paracetamol")
@@ -236,3 +238,15 @@ def test_a_worker_without_vina_stops_the_run_with_one_sentence_and_the_next_star
     mended = stack.do("novina")
     assert mended.status == "SUCCEEDED", mended.described
     assert mended.counts() == (3, 0, 0, 0)
+
+
+def test_an_image_without_the_worker_stops_the_run_with_the_command_that_wraps_it(
+    stack, monkeypatch
+):
+    stack.put_ligands("noworker", a=("aspirin",), b=("caffeine",))
+    with monkeypatch.context() as image:
+        image.delitem(PROGRAMS, "drydock-worker")
+        outcome = stack.do("noworker")
+    assert outcome.described["error"] == "RunMisconfigured"
+    assert f"`make image FROM={STACK_IMAGE}`" in outcome.described["cause"]
+    assert outcome.counts() == (0, 0, 0, 2)

@@ -62,7 +62,9 @@ def test_a_child_without_vina_stops_the_run_with_the_workers_sentence(world, run
     ("container", "told"),
     [
         ({"exitCode": 78}, "The worker says that nothing in this run can work"),
-        ({"exitCode": 127}, "The container's command cannot be run"),
+        ({"exitCode": 126}, "The container's command may not be executed"),
+        ({"exitCode": 127}, "`make image FROM=<image>`"),
+        ({"exitCode": 127, "image": "lab/vina:2"}, "`make image FROM=lab/vina:2`"),
         (
             {"reason": "CannotPullContainerError: pull access denied for lab/vina"},
             "pull access denied for lab/vina",

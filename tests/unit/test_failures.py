@@ -75,6 +75,20 @@ CASES = [
     ),
     (
         "Task failed to start",
+        'CannotStartContainerError: exec: "/opt/a": stat /opt/a: no such file or directory',
+        None,
+        "command",
+        "stop_run",
+    ),
+    (
+        "Task failed to start",
+        "CannotStartContainerError: libnvidia-ml.so.1: cannot open: no such file or directory",
+        None,
+        "start",
+        "few_times",
+    ),
+    (
+        "Task failed to start",
         "CannotCreateContainerError: OCI runtime create failed: Is a directory: unknown",
         None,
         "command",
@@ -161,6 +175,21 @@ def test_what_a_container_s_end_means(status, container, code, expected, policy)
     verdict = classify(status, container, code)
     assert (verdict.failure_class, verdict.policy) == (expected, policy)
     assert verdict.advice.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ('CannotStartContainerError: exec: "drydock-worker": executable file not found', None),
+        ('CannotStartContainerError: exec: "tini": executable file not found in $PATH', 127),
+        ('CannotStartContainerError: exec: "/init": stat /init: no such file or directory', None),
+        (None, 127),
+    ],
+)
+def test_an_image_without_the_worker_gets_the_command_that_wraps_it(reason, code):
+    verdict = classify("Task failed to start", reason, code)
+    assert verdict.policy == "stop_run"
+    assert "`make image FROM=<image>`" in verdict.advice
 
 
 def test_no_rule_is_without_a_case():
