@@ -1,13 +1,16 @@
-"""The only door to S3. Every object that drydock writes goes through :meth:`Store._put`.
+"""The only door to S3. Every object that drydock writes goes through :meth:`Store._put`; a large
+one goes up in parts, and is there when their upload is completed, under the same condition.
 
 Conditional requests (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html):
 ``If-None-Match: *`` writes once, ``If-Match`` compares and swaps. S3 may answer 409 to two
-conditional writes at once; both callers then look again.
+conditional writes at once; both callers then look again. What is sent carries a CRC-32 that S3
+compares; what is received is compared by botocore where it is read as a whole.
 """
 
 from __future__ import annotations
 
 import functools
+import io
 import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from drydock import multipart
 from drydock.errors import (
     AlreadyExists,
     Changed,
@@ -38,7 +42,8 @@ R = TypeVar("R")
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 _REFUSED = {"403", "AccessDenied", "AllAccessDisabled"}
 _FAILED_CONDITION = {"412", "PreconditionFailed"}
-_RACE = {"409", "ConditionalRequestConflict", "OperationAborted"}
+# The last: an upload in parts is gone, perhaps because it was completed and the answer was lost.
+_RACE = {"409", "ConditionalRequestConflict", "OperationAborted", "NoSuchUpload"}
 _BEYOND = {"416", "InvalidRange"}
 _RACES = 5
 
@@ -135,6 +140,8 @@ class Store:
             retries={"mode": "adaptive", "max_attempts": 8},
             s3={"addressing_style": "path"} if _has_own_endpoint() else {},
             max_pool_connections=32,
+            request_checksum_calculation="when_supported",
+            response_checksum_validation="when_supported",
         )
         # boto3-stubs type the extra credentials one by one.
         client = boto3.client("s3", config=config, **cast("dict[str, Any]", credentials))
@@ -153,7 +160,10 @@ class Store:
         self, bucket: str, key: str, body: bytes | IO[bytes], *, content_type: str | None = None
     ) -> str:
         """Write an object whatever was there; return its ETag."""
-        return self._put(bucket, key, body, content_type, {})
+        try:
+            return self._put(bucket, key, body, content_type, {})
+        except _Raced as error:
+            raise StoreUnavailable(str(error)) from error
 
     def put_once(
         self, bucket: str, key: str, body: bytes | IO[bytes], *, content_type: str | None = None
@@ -196,15 +206,25 @@ class Store:
         content_type: str | None,
         condition: dict[str, str],
     ) -> str:
-        extra: dict[str, Any] = dict(condition)
+        extra: dict[str, Any] = {}
         if self._kms_key_id:
             extra |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._kms_key_id}
         else:
             extra["ServerSideEncryption"] = "AES256"
         if content_type:
             extra["ContentType"] = content_type
-        answer = self._client.put_object(Bucket=bucket, Key=key, Body=body, **extra)
-        return answer["ETag"].strip('"')
+        size = _size(body)
+        if size > multipart.THRESHOLD_BYTES:
+            stream = io.BytesIO(body) if isinstance(body, bytes) else body
+            where = {"Bucket": bucket, "Key": key}
+            etag = multipart.upload(self._client, where, stream, size, extra, condition)
+        else:
+            whole = body if isinstance(body, bytes) else body.read()
+            answer = self._client.put_object(
+                Bucket=bucket, Key=key, Body=whole, **extra, **cast("dict[str, Any]", condition)
+            )
+            etag = answer["ETag"]
+        return etag.strip('"')
 
     def get(
         self,
@@ -332,6 +352,16 @@ class Store:
         """
         answer = self._client.head_bucket(Bucket=bucket)
         return answer.get("BucketRegion", "")
+
+
+def _size(body: bytes | IO[bytes]) -> int:
+    """How many bytes a body has from where it stands."""
+    if isinstance(body, bytes):
+        return len(body)
+    start = body.tell()
+    size = body.seek(0, os.SEEK_END) - start
+    body.seek(start)
+    return size
 
 
 def _has_own_endpoint() -> bool:

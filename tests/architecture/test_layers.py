@@ -19,7 +19,7 @@ BORDERS = {"request": "pydantic", "settings": "os", "tables": "pyarrow"} | dict.
     OPTIONS, "pydantic"
 )
 # The only doors to AWS.
-ADAPTERS = {"executions", "jobs", "messages", "outages", "store"}
+ADAPTERS = {"executions", "jobs", "messages", "multipart", "outages", "store"}
 # Where the doors, the clock and randomness are gathered; steps are given them.
 SERVICES = {"services"}
 # What the functions do, one step each: pure decisions between reads and writes through the doors.
@@ -67,7 +67,9 @@ def test_a_border_uses_the_one_library_that_it_is_there_for(module):
 def test_an_adapter_is_a_door_to_aws_and_decides_nothing(module):
     path = CORE[module]
     assert outside(path) <= AWS
-    assert core_modules(path) <= PURE | {"outages"}
+    # Of the door to S3 one half is behind the other.
+    behind = {"multipart"} if module == "store" else set()
+    assert core_modules(path) <= PURE | {"outages"} | behind
 
 
 @pytest.mark.parametrize("module", sorted(STEPS))
@@ -106,7 +108,7 @@ def test_only_two_functions_load_the_heavy_libraries(path):
 def test_the_worker_knows_neither_functions_nor_their_libraries(path):
     theirs = {"functions", "local", "aws_lambda_powertools", "pydantic", "pyarrow", *AWS}
     assert packages(path) & (theirs | {function.stem for function in FUNCTIONS}) == set()
-    assert core_closure(path) <= PURE | {"store"}
+    assert core_closure(path) <= PURE | {"store", "multipart"}
 
 
 @pytest.mark.parametrize("folder", ["src", "functions", "worker"])
@@ -127,7 +129,13 @@ def test_only_the_store_uploads():
         for path in sources(folder)
         if any(f".{call}(" in path.read_text(encoding="utf-8") for call in writers)
     }
-    assert found == {"src/drydock/store.py"}
+    assert found == {"src/drydock/store.py", "src/drydock/multipart.py"}
+
+
+@pytest.mark.parametrize("folder", ["src", "functions", "worker", "local"])
+def test_the_store_alone_uploads_in_parts(folder):
+    callers = [path.name for path in sources(folder) if "multipart" in core_modules(path)]
+    assert callers == (["store.py"] if folder == "src" else [])
 
 
 def test_these_tests_see_imports_inside_functions(tmp_path):
