@@ -54,11 +54,10 @@ class ProgramOptions(ToolOptions):
     environment: dict[str, Template] = Field(
         default_factory=dict, max_length=200, description="More variables; templates."
     )
-    outputs: list[Glob] = Field(
-        default_factory=lambda: ["**"],
-        min_length=1,
+    outputs: list[Glob] | None = Field(
+        None,
         max_length=100,
-        description="Which files below the output folder are its outputs.",
+        description="Which files below the output folder count, each pattern some; null: all.",
     )
     stdin: Template | None = Field(None, description="The file to read from; null: nothing.")
     stdout: NameTemplate | None = Field(
