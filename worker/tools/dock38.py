@@ -11,7 +11,8 @@ from pathlib import Path
 from worker.endings import InputFailed, Misconfigured
 from worker.program import clean_environment
 from worker.tools import FetchedInput, Resume, Setting
-from worker.tools.db2 import ARCHIVES, PLAIN
+from worker.tools.db2 import KINDS
+from worker.tools.dock38_restart import Restart
 from worker.tools.dock38_run import RESTART, Run
 from worker.tools.dock38_session import Dock38Session
 from worker.tools.indock import NAME, rewrite_indock
@@ -56,23 +57,23 @@ class Dock38:
 
     def open(self, fetched: FetchedInput, folder: Path, resume: Resume) -> Dock38Session:
         """Begin to dock a bundle after the hierarchies that are finished."""
-        if not fetched.path.name.lower().endswith(PLAIN + ARCHIVES):
-            kinds = ", ".join(PLAIN + ARCHIVES)
-            raise InputFailed("bad_input", f"the name must end with one of {kinds}")
+        if not fetched.path.name.lower().endswith(KINDS):
+            raise InputFailed("bad_input", f"the name must end with one of {', '.join(KINDS)}")
         (folder / "dockfiles").symlink_to(self._dockfiles, target_is_directory=True)
-        return Dock38Session(self, fetched, folder, resume)
+        return Dock38Session(self.start, fetched, folder, resume)
 
-    def start(self, bundle: Path, folder: Path, restart: str | None) -> Run:
+    def start(self, bundle: Path, folder: Path, restart: Restart) -> Run:
         """Start dock64 in ``folder``, which is made; ``../dockfiles`` is there already.
 
         DOCK deletes ``restart`` once it has read it: it gets a copy.
         """
         folder.mkdir()
         (folder / NAME).write_text(self._indock, "latin-1")
-        if restart is not None:
-            (folder / RESTART).write_text(restart, "latin-1")
+        if (text := restart.for_dock()) is not None:
+            (folder / RESTART).write_text(text, "latin-1")
         environment = clean_environment(folder, self._variables)
-        return Run([str(self._program), NAME], folder, environment, bundle)
+        command = [str(self._program), NAME]
+        return Run(command, folder, environment, bundle, restart.left_out)
 
 
 def _find_program(asset: Path | None) -> Path:

@@ -5,55 +5,92 @@ What was observed of the program decides: SIGUSR1 lets it finish the ligand at h
 waits for the pipe when that is empty. Its exit code is 0 for whatever it noticed itself.
 """
 
-import gzip
+import contextlib
 import io
 import signal
 import threading
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from worker.archives import ArchiveError
 from worker.program import Program
-from worker.tools.db2 import BundleError, hierarchies
-from worker.tools.outdock import Ending, OutdockReader
+from worker.tools.db2 import hierarchies, split
+from worker.tools.dock38_poses import Repacker
+from worker.tools.dock38_restart import LeftOut, finished_of
+from worker.tools.outdock import Docked, Ending, OutdockReader
 
 OUTDOCK, MOL2, RESTART = "OUTDOCK", "test.mol2.gz", "restart"
+# Ours: the poses as members, where each lies, and the names of all hierarchies that were fed.
+POSES, INDEX, NAMES = "repacked.mol2.gz", "members", "names"
 # ECS kills 30 s after its SIGTERM, and the outputs have still to go up.
 CLOSE_AFTER_S = 2.0
 KILL_AFTER_S = 12.0
 
 
 class Feeder(threading.Thread):
-    """Writes a bundle's hierarchies to a pipe, and closes it at the end of one."""
+    """Writes a bundle's hierarchies to a pipe, and closes it at the end of one.
 
-    def __init__(self, bundle: Path, pipe: IO[bytes]) -> None:
+    ``offered`` were written or are being so, ``sent`` are through; the name of each goes to a file.
+    ``problem`` is the bundle's, ``trouble`` the disk's.
+    """
+
+    def __init__(self, bundle: Path, pipe: IO[bytes], names: Path, left_out: LeftOut) -> None:
         super().__init__(name="feeder", daemon=True)
         self._bundle = bundle
         self._pipe = pipe
+        self._names = names
+        self._left_out = left_out
         self._writing = threading.Lock()
         self._stopped = threading.Event()
-        self.sent = 0
+        self.offered = self.sent = 0
         self.done = False
         self.problem: str | None = None
+        self.trouble: OSError | None = None
 
     def run(self) -> None:
         """Feed until the bundle ends, the program does, or :meth:`stop`."""
         try:
-            for piece, count in hierarchies(self._bundle):
-                with self._writing:
-                    if self._stopped.is_set():
+            with self._names.open("w", encoding="latin-1", newline="\n") as noted:
+                for piece, names in self._wanted():
+                    noted.writelines(f"{name}\n" for name in names)
+                    noted.flush()
+                    if not self._write(piece, len(names)):
                         return
-                    self._pipe.write(piece)
-                    self._pipe.flush()
-                self.sent += count
-            with self._writing:
+            with self._writing, contextlib.suppress(OSError):
                 self._pipe.close()
             self.done = True
-        except BundleError as error:
+        except ArchiveError as error:
             self.problem = str(error)
-        except (OSError, ValueError):
-            return  # the program is gone, and with it the pipe
+        except OSError as error:
+            self.trouble = error
+
+    def _wanted(self) -> Iterator[tuple[bytes, list[str]]]:
+        """The bundle without the hierarchies that are left out."""
+        if not self._left_out:
+            yield from hierarchies(self._bundle)
+            return
+        number = 0
+        for piece, names in hierarchies(self._bundle):
+            kept = [place for place in range(len(names)) if number + place not in self._left_out]
+            number += len(names)
+            if kept:
+                texts = split(piece)
+                yield b"".join(texts[place] for place in kept), [names[place] for place in kept]
+
+    def _write(self, piece: bytes, count: int) -> bool:
+        """Whether a piece went through; it does not when the program is gone."""
+        with self._writing:
+            if self._stopped.is_set():
+                return False
+            self.offered += count
+            try:
+                self._pipe.write(piece)
+                self._pipe.flush()
+            except (OSError, ValueError):  # and with the program, the pipe
+                return False
+        self.sent += count
+        return True
 
     def stop(self, seconds: float) -> None:
         """Close the pipe between two hierarchies, unless a write is stuck for that long."""
@@ -71,14 +108,23 @@ class Run:
     """A dock64 at work in its folder, where INDOCK and perhaps ``restart`` lie."""
 
     def __init__(
-        self, command: list[str], folder: Path, environment: Mapping[str, str], bundle: Path
+        self,
+        command: list[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        bundle: Path,
+        left_out: LeftOut,
     ) -> None:
         self.folder = folder
-        self.rows = 0
+        # What the worker writes is not the program's.
+        self.notes = folder.with_name(f"{folder.name}-notes")
+        self.notes.mkdir()
+        self.rows = self.docked = 0
         self._read_bytes = 0
         self._reader = OutdockReader()
         self._program = Program(command, folder, environment)
-        self.feeder = Feeder(bundle, self._program.stdin)
+        self._poses = Repacker(folder / MOL2, self.notes / POSES, self.notes / INDEX)
+        self.feeder = Feeder(bundle, self._program.stdin, self.notes / NAMES, left_out)
         self.feeder.start()
 
     @property
@@ -110,30 +156,29 @@ class Run:
         self._program.kill()
         self.feeder.join(CLOSE_AFTER_S)
         self._read_on()
+        self._poses.finish()
         return self._program.poll() or 0
 
     def complained(self) -> str:
         """The end of what it wrote to stderr, in one line."""
         return " ".join(self._program.complained().split())[-500:]
 
-    def has_whole_poses(self) -> bool:
-        """Whether the poses' file can be read to its end, as ``gzip -t`` does."""
-        try:
-            with gzip.open(self.folder / MOL2) as poses:
-                while poses.read(1 << 20):
-                    pass
-        except (OSError, EOFError, zlib.error):
-            return False
-        return True
+    def problem_of_poses(self) -> str | None:
+        """Why the poses' file cannot be read to its end, as ``gzip -t`` does; None if it can.
+
+        A DOCK that found no pose need not have made the file.
+        """
+        if not (self.folder / MOL2).exists():
+            return "they are missing" if self.docked else None
+        return self._poses.problem
 
     def restart(self) -> int | None:
-        """How many hierarchies of the bundle are behind the program, by its ``restart``."""
+        """How many of the hierarchies that were fed are behind the program, by its ``restart``."""
         try:
-            fields = (self.folder / RESTART).read_text("latin-1").split()
-            files, finished, _ = (int(field) for field in fields)
-        except (OSError, ValueError):
+            finished = finished_of((self.folder / RESTART).read_text("latin-1"))
+        except OSError:
             return None
-        return finished if files == 0 and finished > 0 else None
+        return finished if finished is not None and finished <= self.feeder.offered else None
 
     def _read_on(self) -> None:
         """Take note of the lines that came since the last time."""
@@ -146,9 +191,7 @@ class Run:
         whole = text[: text.rfind(b"\n") + 1]
         self._read_bytes += len(whole)
         lines = io.StringIO(whole.decode("latin-1"), newline="\n")
-        self.rows += sum(1 for _ in self._reader.rows(lines))
-
-
-def restart_text(finished: int) -> str:
-    """``restart`` as DOCK writes it: files, hierarchies of the file, ligands of the attempt."""
-    return f"{0:12d}{finished:12d}{0:12d}\n"
+        for row in self._reader.rows(lines):
+            self.rows += 1
+            self.docked += isinstance(row, Docked)
+        self._poses.read_on()

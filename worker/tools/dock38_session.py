@@ -2,18 +2,18 @@
 
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from worker.endings import InputFailed, Misconfigured
+from worker.endings import InputFailed, Misconfigured, RestartUnusable
 from worker.tools import Contribution, Death, FetchedInput, Output, Resume
 from worker.tools.dock38_part import Part
-from worker.tools.dock38_run import OUTDOCK, Run, restart_text
+from worker.tools.dock38_restart import Restart, parse_restart
+from worker.tools.dock38_run import OUTDOCK, Run
 from worker.tools.tally import Tally
 
-if TYPE_CHECKING:
-    from worker.tools.dock38 import Dock38
-
+# Starts dock64 on a bundle in a folder that is made.
+Start = Callable[[Path, Path, Restart], Run]
 _NO_MEMORY = re.compile(r"insufficient (virtual )?memory|cannot allocate|bad_alloc", re.IGNORECASE)
 # By these somebody else ends a program; the last one before DOCK has its handler for it.
 _ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
@@ -26,20 +26,14 @@ class Dock38Session:
     done again by the next one.
     """
 
-    def __init__(self, dock: "Dock38", fetched: FetchedInput, folder: Path, resume: Resume) -> None:
+    def __init__(self, start: Start, fetched: FetchedInput, folder: Path, resume: Resume) -> None:
         self.death: Death | None = None
-        self._dock = dock
+        self._start = start
         self._fetched = fetched
         self._folder = folder
         self._troubles = resume.troubles
         self._tally = Tally(resume)
-        self._progress = resume.progress
-        self._restart: str | None = None
-        if resume.progress:
-            kept = resume.restart
-            self._restart = (
-                restart_text(resume.progress) if kept is None else kept.read_text("latin-1")
-            )
+        self._restart = _restart_of(resume)
         self._starts = 0
         self._run: Run | None = None
         self._part: Part | None = None
@@ -62,15 +56,18 @@ class Dock38Session:
         if self._run is None:
             self._starts += 1
             self._last_folder = self._folder / f"start-{self._starts}"
-            self._run = self._dock.start(self._fetched.path, self._last_folder, self._restart)
+            self._run = self._start(self._fetched.path, self._last_folder, self._restart)
             return False
         code = self._run.poll()
-        if code is None and self._run.feeder.problem is None:
+        feeder = self._run.feeder
+        if code is None and feeder.problem is None and feeder.trouble is None:
             return False
         run, self._run = self._run, None
         code = run.finish()
-        if run.feeder.problem is not None:
-            raise InputFailed("bad_input", run.feeder.problem)
+        if feeder.problem is not None:
+            raise InputFailed("bad_input", feeder.problem)
+        if feeder.trouble is not None:
+            raise feeder.trouble
         self._conclude(run, code)
         return True
 
@@ -89,13 +86,12 @@ class Dock38Session:
         part, self._part = self._part, None
         outputs, restart = self._trace(), None
         if part is not None:
-            outputs, restart = part.outputs(), part.restart()
-            self._progress = part.progress
-            self._restart = restart.build({}).read_text("latin-1")
+            outputs, restart = part.outputs(), part.kept_restart()
+            self._restart = part.restart
         return Contribution(
             outputs=outputs,
             fresh=0 if part is None else part.fresh,
-            progress=self._progress,
+            progress=self._restart.progress,
             counts=self._tally.counts(),
             best_id=self._tally.best_id,
             best_score=self._tally.best_score,
@@ -119,16 +115,17 @@ class Dock38Session:
             raise Misconfigured(f"dock64 cannot work: {ending.errors[0]}")
         if code != 0 or not (ending.interrupted or ending.end_of_file):
             return
-        progress = run.restart() if ending.interrupted else self._end_of_stream(run)
-        if progress is None or progress < self._progress:
+        finished = run.restart() if ending.interrupted else self._end_of_stream(run)
+        if finished is None or finished < self._restart.finished:
             return
-        fresh = progress - self._progress
-        if fresh and not run.has_whole_poses():
+        fresh = finished - self._restart.finished
+        if fresh and run.problem_of_poses() is not None:
             return
         self._complete = run.feeder.done and not ending.interrupted
         if fresh:
-            self._part = Part(run.folder, fresh, progress)
-            self._part.write_scores(self._fetched, self._tally)
+            after = Restart(finished, self._restart.left_out)
+            self._part = Part(run.folder, run.notes, fresh, after)
+            self._part.tabulate(self._fetched, self._tally, self._restart.finished)
 
     def _end_of_stream(self, run: Run) -> int | None:
         """All hierarchies that were sent, if dock64 has read just these; it may not count the
@@ -136,7 +133,7 @@ class Dock38Session:
         """
         if run.ending.hierarchies is None:
             return None
-        sent, read = run.feeder.sent, self._progress + run.ending.hierarchies
+        sent, read = run.feeder.sent, self._restart.finished + run.ending.hierarchies
         return sent if read in (sent, sent - run.ending.skipped) else None
 
     def _conclude(self, run: Run, code: int) -> None:
@@ -144,7 +141,7 @@ class Dock38Session:
         self._take(run, code)
         if self._complete:
             self._ended_by_itself = True
-            if self._part is None and not self._progress:
+            if self._part is None and not self._restart.progress:
                 raise InputFailed("bad_input", "the bundle holds no hierarchy")
         elif code == 0 and run.ending.interrupted:
             self.death = Death("dock64 got a signal that was not the worker's", None, code)
@@ -159,7 +156,7 @@ class Dock38Session:
         complained = run.complained() or "it said nothing"
         if code > 0 and not run.ending.has_header:
             raise Misconfigured(f"dock64 cannot start docking ({said}): {complained}")
-        place = f"hierarchy {self._progress + run.rows}"
+        place = f"hierarchy {self._restart.progress + run.rows}"
         told = f"dock64 ended at {place} of {run.feeder.sent} sent ({said}): {complained}"
         if code == -signal.SIGKILL or _NO_MEMORY.search(complained):
             self.death = Death(told, None, code, out_of_memory=True)
@@ -175,8 +172,9 @@ class Dock38Session:
         if not run.ending.end_of_file:
             return "its OUTDOCK has no end"
         if self._end_of_stream(run) is None:
-            return f"by its own count it read {run.ending.hierarchies} after {self._progress}"
-        return "its poses are cut"
+            before = self._restart.finished
+            return f"by its own count it read {run.ending.hierarchies} after {before}"
+        return f"its poses cannot be read: {run.problem_of_poses()}"
 
     def _trace(self) -> tuple[Output, ...]:
         """What a death leaves for people: the OUTDOCK of the start that ended so."""
@@ -184,3 +182,17 @@ class Dock38Session:
         if self.death is None or not path.exists():
             return ()
         return (Output("outdock", OUTDOCK, lambda _keys: path),)
+
+
+def _restart_of(resume: Resume) -> Restart:
+    """Where the session begins.
+
+    Raises:
+        RestartUnusable: the part's restart is none, or not that part's.
+    """
+    if resume.restart is None:
+        return Restart(resume.progress)
+    restart = parse_restart(resume.restart.read_text("latin-1"))
+    if restart.progress != resume.progress:
+        raise RestartUnusable(f"it has {restart.progress} hierarchies, its part {resume.progress}")
+    return restart

@@ -18,7 +18,8 @@ FOLDER = "../dockfiles"
 PREFIX = "test."
 _LINE = re.compile(r"(\S+)(\s+)(\S.*?)\s*$")
 # The first two: the stream on standard input, and names that our outputs have. The last: a row of
-# OUTDOCK is there when its ligand is docked, and not when some thousand are.
+# OUTDOCK is there when its ligand is docked, and not when some thousand are; so is its header,
+# before which no signal may be sent.
 _OURS = {"ligand_atom_file": "-", "output_file_prefix": PREFIX, "flush_int": "1"}
 _PATH_KEYS = ("_file", "_file_prefix")
 
@@ -37,7 +38,8 @@ def rewrite_indock(text: str, names: Collection[str]) -> str:
     keys = {line.split(maxsplit=1)[0] for line in lines if line.strip()}
     if "ligand_atom_file" not in keys:
         raise Misconfigured("dockfiles: INDOCK has no line ligand_atom_file")
-    return "".join(f"{_rewritten(line, names)}\n" for line in lines)
+    added = [f"{key:30s}{value}" for key, value in _OURS.items() if key not in keys]
+    return "".join(f"{line}\n" for line in [*(_rewritten(line, names) for line in lines), *added])
 
 
 def _rewritten(line: str, names: Collection[str]) -> str:

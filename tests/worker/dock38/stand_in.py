@@ -7,6 +7,7 @@ Of its own are INDOCK's keys that begin with ``standin_``, and ligands whose nam
     FAIL   has no pose             BROKEN  cannot be read          SLOW   takes standin_slow seconds
     GLUED  psol fills its column   STARS   a total that is too wide       CRASH  kills the program
     TWO    has two poses           EXIT    ends the program by a Fortran runtime error
+    NOPOSE has a row and no pose: its energy is above mol2_score_maximum
 """
 
 import gzip
@@ -51,6 +52,24 @@ def docked(number, name, rank):
     return (
         f"{number:6d} {name[-16:]:16s} {'1':16s} {1494:8d} {120356:10d} {0.08:7.2f} {22:3d} "
         f"{6:9d} {975:9d} {rank:6d}{energies}{columns(10, total + rank - 1)}\n"
+    )
+
+
+def pose(number, name, rank):
+    """A block of the poses' file; ``number`` begins anew in each start, and so do OUTDOCK's."""
+    atoms = "".join(
+        f"{atom:7d} C{atom}    {atom * 1.5:9.4f} {-atom:9.4f}  0.0000 C.3\n" for atom in range(1, 9)
+    )
+    return (
+        f"##########                 Name:     {name}\n"
+        "##########          Protonation:                 none\n"
+        "##########            Long Name:   none\n"
+        f"##########               Number: {number:20d}\n"
+        "##########   Ligand Source File: -\n"
+        f"##########                 Rank: {rank:20d}\n"
+        f"##########         Total Energy: {-10.5 * rank:20.6f}\n\n"
+        f"@<TRIPOS>MOLECULE\n {name}          none\n    8     0     0     0     0\n\n\n"
+        f"@<TRIPOS>ATOM\n{atoms}@<TRIPOS>BOND\n\n"
     )
 
 
@@ -139,7 +158,12 @@ class Dock:
             return
         for rank in range(1, 3 if name.startswith("TWO") else 2):
             self.say(docked(self.docked, name, rank).rstrip("\n"))
-            self.poses.write(f"##########                 Name:     {name}\n@<TRIPOS>MOLECULE\n")
+            if not name.startswith("NOPOSE"):
+                self.poses.write(pose(self.docked, self.printed(name), rank))
+
+    def printed(self, name):
+        """The name as the poses have it."""
+        return name[-int(self.number("name_chars")) :]
 
     def end(self):
         if self.asked:

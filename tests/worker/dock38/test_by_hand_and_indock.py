@@ -58,7 +58,7 @@ def test_an_executable_that_is_not_there_stops_it(by_hand, location, capsys):
 
 def rewritten(*lines, names=()):
     text = "\n".join(["DOCK 3.8 parameter", LINE.format("ligand_atom_file", "x"), *lines])
-    return rewrite_indock(text, names).splitlines()[2:]
+    return rewrite_indock(text, names).splitlines()[2 : 2 + len(lines)]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,16 @@ def test_what_is_the_workers_is_set():
         LINE.format("flush_int", "1"),
     ]
     assert LINE.format("ligand_atom_file", "-") in rewrite_indock(indock(), ())
+
+
+def test_what_is_the_workers_is_added():
+    least = f"DOCK 3.8 parameter\n{LINE.format('ligand_atom_file', 'x')}\nminimize yes\n"
+    assert rewrite_indock(least, ()).splitlines()[1:] == [
+        LINE.format("ligand_atom_file", "-"),
+        "minimize yes",
+        LINE.format("output_file_prefix", "test."),
+        LINE.format("flush_int", "1"),
+    ]
 
 
 @pytest.mark.parametrize(("length", "is_refused"), [(80, False), (81, True)])

@@ -124,7 +124,7 @@ def test_kill_after_every_write_loses_nothing_and_counts_nothing_twice(
     assert run(undisturbed) == 0
     expected = undisturbed.results()
     assert len(expected) == 5
-    monkeypatch.setattr(worker.attempt._History, "seconds", lambda _self: 1e6)
+    monkeypatch.setattr(worker.attempt.History, "seconds", lambda _self: 1e6)
     for writes in itertools.count(1):
         made = shard(
             ("in/a.db2.tgz", body),

@@ -1,6 +1,7 @@
 """Whole attempts with the stand-in of dock64, and each way in which they are not whole."""
 
 import gzip
+import re
 
 import pytest
 
@@ -16,7 +17,7 @@ NAMES = [
     "STARS",
     "a-very-long-name-ZINC000000000002",
 ]
-IDS = ["ZINC000000000001", "FAIL", "GLUED", "BROKEN", "TWO", "TWO", "STARS", "ZINC000000000002"]
+IDS = ["ZINC000000000001", "FAIL", "GLUED", "BROKEN", "TWO", "TWO", "STARS", NAMES[-1]]
 
 
 def failures(made):
@@ -62,14 +63,63 @@ def test_an_input_leaves_four_objects(shard, run):
     assert made.markers() == ["00000-00000.done"]
 
 
-def test_ids_that_share_their_last_16_characters_stay_two_rows(shard, run):
-    names = ["left-ZINC000000000001", "right-ZINC000000000001"]
-    made = shard(("in/a.db2", db2(*names)))
+def poses_of(made, row):
+    """What a ranged GET of a row's poses gives."""
+    first, length = row["first_byte"], row["length"]
+    found = made.store.get(DATA, row["poses"], first_byte=first, last_byte=first + length - 1)
+    return gzip.decompress(found.body).decode()
+
+
+def names_in(text):
+    """Name and rank of each pose."""
+    return re.findall(r" Name: +(\S+)\n(?:#.*\n)*?#+ +Rank: +(\d+)\n", text)
+
+
+@pytest.mark.parametrize("name_chars", [0, 16])
+def test_ids_that_share_their_last_16_characters_stay_two_molecules(shard, run, name_chars):
+    """Whether or not the poses' file has whole names."""
+    names = ["left-ZINC000000000001", "lost-in-BROKEN", "right-ZINC000000000001"]
+    made = shard(("in/a.db2", db2(*names)), indock_keys={"name_chars": name_chars})
     assert run(made) == 0
     assert [(row["id"], row["ligand"]) for row in made.rows()] == [
-        ("ZINC000000000001", 0),
-        ("ZINC000000000001", 1),
+        (name, number) for number, name in enumerate(names)
     ]
+    left, _, right = made.rows()
+    assert names_in(poses_of(made, left)) == [(names[0][-name_chars:], "1")]
+    assert names_in(poses_of(made, right)) == [(names[2][-name_chars:], "1")]
+    assert left["first_byte"] != right["first_byte"]
+
+
+def test_a_row_tells_where_its_molecules_poses_lie(shard, run, store):
+    names = ["a", "NOPOSE-b", "FAIL-c", "TWO-d", "BROKEN-e", "a", "f"]
+    made = shard(("in/a.db2.tgz", bundle(*names)))
+    assert run(made) == 0
+    found = [
+        (row["id"], "first_byte" in row and names_in(poses_of(made, row))) for row in made.rows()
+    ]
+    two = [("TWO-d", "1"), ("TWO-d", "2")]
+    assert found == [
+        ("a", [("a", "1")]),
+        ("NOPOSE-b", False),
+        ("FAIL-c", False),
+        ("TWO-d", two),
+        ("TWO-d", two),
+        ("BROKEN-e", False),
+        ("a", [("a", "1")]),
+        ("f", [("f", "1")]),
+    ]
+    whole = gzip.decompress(store.get(DATA, made.rows()[0]["poses"]).body).decode()
+    assert [name for name, _ in names_in(whole)] == ["a", "TWO-d", "TWO-d", "a", "f"]
+
+
+def test_a_bundle_without_a_single_pose_is_done(shard, run, store):
+    made = shard(("in/a.db2", db2("FAIL", "BROKEN")))
+    assert run(made) == 0
+    (summary,) = made.marker("00000-00000.done")
+    (part,) = summary.chain
+    mol2 = next(output for output in part.outputs if output.name == "mol2")
+    assert gzip.decompress(store.get(DATA, mol2.key).body) == b""
+    assert mol2.size > 0
 
 
 def test_a_dock64_that_does_not_count_what_it_cannot_read(shard, run):
@@ -153,7 +203,7 @@ def test_a_death_is_tried_once_more_and_then_fails_the_input(shard, run, store, 
 
 LIES = [
     ("forgets", "by its own count it read 2 after 0"),
-    ("spoils", "its poses are cut"),
+    ("spoils", "its poses cannot be read: it ends in the middle"),
     ("silent", "its OUTDOCK has no end"),
 ]
 
