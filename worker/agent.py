@@ -4,6 +4,7 @@ Exit codes (an interface: job definitions retry on 1 alone): 0 everything of thi
 1 try again; 75 a later round or epoch decides; 78 nothing in this run can work.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from worker.endings import Interrupted, Misconfigured
 from worker.hand import learn_by_hand
 from worker.journal import Journal
 from worker.scratch import Scratch
-from worker.stop_signals import Stop, listening
+from worker.stop_signals import Stop, heeding_signals, watching_notices
 from worker.work import Work, learn
 
 _HOW_S3_IS_USED = (
@@ -26,16 +27,24 @@ _HOW_S3_IS_USED = (
 )
 
 
-def main(environment: Mapping[str, str], store: Store | None = None) -> int:
-    """Run an attempt; returns the exit code. ``store`` is S3 as the environment says by default."""
+def main(
+    environment: Mapping[str, str], store: Store | None = None, stop: Stop | None = None
+) -> int:
+    """Run an attempt; returns the exit code.
+
+    ``store`` is S3 as the environment says by default. With a ``stop`` the caller heeds signals.
+    """
     journal = Journal()
     try:
         contract = read_contract(environment)
     except Misconfigured as error:
         return _misconfigured(journal, str(error))
     journal = journal.about(job=contract.job_id, attempt=contract.attempt, child=contract.child)
-    stop = Stop()
-    with listening(stop, environment, journal):
+    with contextlib.ExitStack() as listening:
+        if stop is None:
+            stop = Stop()
+            listening.enter_context(heeding_signals(stop))
+        listening.enter_context(watching_notices(stop, environment, journal))
         return _run(contract, store or Store.connect(), stop, journal)
 
 

@@ -2,79 +2,37 @@
 
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from drydock.errors import Changed, Malformed, NotFound
+from drydock.errors import StoreUnavailable
 from drydock.failures import EXIT_AGAIN, EXIT_DONE, EXIT_LATER
 from drydock.markers import Failure, InputSummary
-from drydock.parts import (
-    OutputObject,
-    PartOutputs,
-    PartRecord,
-    chain,
-    most_progress,
-    parse_part_record,
-)
+from drydock.parts import OutputObject, PartOutputs, PartRecord
 from drydock.store import Store
 from drydock.tasks import Record
+from worker.confinement import let_tool_read
 from worker.contract import Contract
 from worker.endings import InputFailed, Interrupted, RestartUnusable
+from worker.gpus import check_gpus
+from worker.history import History, HistoryReader
 from worker.journal import Journal
 from worker.logs import log_stream
 from worker.results import FLUSH_S, MarkerWriter, write_outputs, write_part_record
 from worker.stop_signals import Stop
-from worker.tools import (
-    Contribution,
-    Death,
-    FetchedInput,
-    Resume,
-    Session,
-    Setting,
-    Tool,
-    make_tool,
-)
-from worker.transfer import fetch_assets, fetch_input, fetch_output
+from worker.tools import Contribution, Death, FetchedInput, Session, Setting, Tool, make_tool
+from worker.transfer import fetch_assets, fetch_input
 from worker.work import Known, Work, look_up, run_is_stopped
 
 _POLL_S = 0.05
 # How often the run's stop is looked for between inputs.
 _STOP_POLL_S = 60.0
-_READERS = 8
+# Between two tries to save what is finished, and the least that one must have left.
+_RETRY_S = 1.0
 # The last part's restart, in the input's folder.
 RESTART = "last-restart"
-
-
-@dataclass(slots=True)
-class _History:
-    """What is known of one input's parts, and what this attempt adds to them."""
-
-    records: list[PartRecord]
-    highest: int
-    parent: PartRecord | None = None
-    chain: list[PartRecord] = field(default_factory=list)
-    restart: Path | None = None
-    lost: set[int] = field(default_factory=set)
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def resume(self) -> Resume:
-        troubles = frozenset(r.trouble for r in self.records if r.trouble is not None)
-        if self.parent is None:
-            return Resume(troubles=troubles)
-        return Resume(
-            progress=self.parent.progress,
-            troubles=troubles,
-            counts=self.parent.counts,
-            best_id=self.parent.best_id,
-            best_score=self.parent.best_score,
-            restart=self.restart,
-        )
-
-    def seconds(self) -> float:
-        """Seconds since the last part was sealed, or since the work began."""
-        return round(time.monotonic() - self.started, 3)
+T = TypeVar("T")
 
 
 class Attempt:
@@ -100,10 +58,12 @@ class Attempt:
             store, work.output_bucket, work.places, journal, period_s=period
         )
         self._known: Known = look_up(store, work)
+        self._histories = HistoryReader(store, work.output_bucket, stop, journal)
         self._tool: Tool | None = None
         self._parts_written = 0
         self._stop_read = 0.0
         self._out_of_memory = False
+        self._failed_with = EXIT_AGAIN
 
     def run(self) -> int:
         """Settle what can be settled; returns the exit code."""
@@ -114,12 +74,12 @@ class Attempt:
                 failed += outcome == "failed"
                 unsettled += outcome == "remains"
         finally:
-            self._markers.flush()
+            self._patiently(self._markers.flush)
         return self._exit_code(unsettled, failed)
 
     def _exit_code(self, unsettled: int, failed: int) -> int:
         if unsettled == 0:
-            return EXIT_AGAIN if failed and self._work.by_hand else EXIT_DONE
+            return self._failed_with if failed and self._work.by_hand else EXIT_DONE
         reason = self._stop.reason
         progress = self._parts_written + self._markers.written
         if reason is not None and reason.kind == "run_stopped":
@@ -142,7 +102,7 @@ class Attempt:
         try:
             tool = self._ready_tool()
             fetched = fetch_input(self._store, record, folder / "fetched", self._stop)
-            history = self._read_history(record, fetched)
+            history = self._histories.read(self._known.part_keys(record.place), fetched.etag)
             parts = history.records
             session = self._open(tool, fetched, folder, history, journal)
             try:
@@ -163,7 +123,7 @@ class Attempt:
         session: Session,
         record: Record,
         fetched: FetchedInput,
-        history: _History,
+        history: History,
         journal: Journal,
     ) -> str:
         """Poll a session until it ends or must; seal parts on the way."""
@@ -186,12 +146,12 @@ class Attempt:
         return "done"
 
     def _leave(
-        self, session: Session, record: Record, fetched: FetchedInput, history: _History, why: str
+        self, session: Session, record: Record, fetched: FetchedInput, history: History, why: str
     ) -> str:
         """Keep what is finished as a part for the next attempt."""
         if session.unsealed:
             self._seal(session.contribute(), record, fetched, history, why)
-        self._markers.flush()
+        self._patiently(self._markers.flush)
         return "remains"
 
     def _after_death(
@@ -200,7 +160,7 @@ class Attempt:
         death: Death,
         record: Record,
         fetched: FetchedInput,
-        history: _History,
+        history: History,
     ) -> str:
         self._out_of_memory = self._out_of_memory or death.out_of_memory
         if death.place is None:
@@ -215,12 +175,12 @@ class Attempt:
         contribution: Contribution,
         record: Record,
         fetched: FetchedInput,
-        history: _History,
+        history: History,
         why: str,
         trouble: str | None = None,
     ) -> None:
         """Write a part: its outputs, then the record that lets another attempt go on from it."""
-        part, restart = self._put(contribution, record, history)
+        part, restart = self._patiently(lambda: self._put(contribution, record, history))
         sealed = PartRecord(
             part=part.part,
             parent=None if history.parent is None else history.parent.part,
@@ -239,16 +199,14 @@ class Attempt:
             best_id=contribution.best_id,
             best_score=contribution.best_score,
         )
-        write_part_record(self._store, self._work.output_bucket, self._work.places, sealed)
+        bucket, places = self._work.output_bucket, self._work.places
+        self._patiently(lambda: write_part_record(self._store, bucket, places, sealed))
         self._parts_written += 1
-        history.parent = sealed
-        history.chain.append(sealed)
-        history.records.append(sealed)
-        history.started = time.monotonic()
+        history.add(sealed)
         self._journal.say("part", index=record.index, part=part.part, progress=sealed.progress)
 
     def _complete(
-        self, session: Session, record: Record, fetched: FetchedInput, history: _History
+        self, session: Session, record: Record, fetched: FetchedInput, history: History
     ) -> None:
         """Write the last part's outputs and take note of the marker, which comes last."""
         chained = [PartOutputs(each.part, each.outputs) for each in history.chain]
@@ -272,7 +230,7 @@ class Attempt:
         )
 
     def _put(
-        self, contribution: Contribution, record: Record, history: _History
+        self, contribution: Contribution, record: Record, history: History
     ) -> tuple[PartOutputs, OutputObject | None]:
         folder = self._work.places.input_folder(record.place)
         part, restart = write_outputs(
@@ -281,7 +239,19 @@ class Attempt:
         history.highest = part.part
         return part, restart
 
+    def _patiently(self, write: Callable[[], T]) -> T:
+        """Write, and at a stop try again as long as there is time: nobody else can."""
+        while True:
+            try:
+                return write()
+            except (StoreUnavailable, OSError) as error:
+                if self._stop.reason is None or self._stop.seconds_left() < 2 * _RETRY_S:
+                    raise
+                self._journal.say("write_again", why=str(error))
+                self._stop.pause(_RETRY_S)
+
     def _fail(self, record: Record, failure: InputFailed, parts: list[PartRecord]) -> None:
+        self._failed_with = own_code(failure.exit_code)
         self._markers.failed(
             Failure(
                 place=record.place,
@@ -296,74 +266,34 @@ class Attempt:
         )
 
     def _open(
-        self, tool: Tool, fetched: FetchedInput, folder: Path, history: _History, journal: Journal
+        self, tool: Tool, fetched: FetchedInput, folder: Path, history: History, journal: Journal
     ) -> Session:
         """Open a session that goes on from the best part with which it can."""
         while True:
-            self._choose_parent(history, folder / RESTART)
+            self._histories.choose_parent(history, folder / RESTART)
             journal.say("start", uri=fetched.uri, progress=history.resume.progress)
+            let_tool_read(folder)
             try:
                 return tool.open(fetched, folder, history.resume)
             except RestartUnusable as error:
                 if history.parent is None:
                     raise
-                history.lost.add(history.parent.part)
-                journal.say("restart_lost", part=history.parent.part, why=str(error))
-
-    def _read_history(self, record: Record, fetched: FetchedInput) -> _History:
-        """Read the records of the parts that are of this very input."""
-        keys = self._known.part_keys(record.place)
-        with ThreadPoolExecutor(_READERS) as pool:
-            read = [found for found in pool.map(self._read_part, keys) if found is not None]
-        return _History(
-            records=[each for each in read if each.input_etag == fetched.etag],
-            highest=max((number for number, _ in keys), default=-1),
-        )
-
-    def _choose_parent(self, history: _History, target: Path) -> None:
-        """Find the part to go on from, and fetch its restart if it has one."""
-        while True:
-            # A record without progress tells of a death; there is nothing to go on from.
-            usable = [r for r in history.records if r.progress and r.part not in history.lost]
-            parent = most_progress(usable, None)
-            if parent is None or self._fetch_restart(parent, target):
-                break
-            history.lost.add(parent.part)
-        history.parent = parent
-        history.chain = [] if parent is None else chain(history.records, parent.part)
-        history.restart = target if parent is not None and parent.restart else None
-
-    def _fetch_restart(self, parent: PartRecord, target: Path) -> bool:
-        """Whether the part's restart is in scratch now, or it has none; a lost one is told of."""
-        if parent.restart is None:
-            return True
-        bucket = self._work.output_bucket
-        try:
-            fetch_output(self._store, bucket, parent.restart, target, self._stop)
-        except (NotFound, Changed) as error:
-            self._journal.say("restart_lost", part=parent.part, why=str(error))
-            return False
-        return True
-
-    def _read_part(self, numbered: tuple[int, str]) -> PartRecord | None:
-        number, key = numbered
-        try:
-            found = parse_part_record(self._store.get(self._work.output_bucket, key).body)
-        except (Malformed, NotFound) as error:
-            self._journal.say("strange_part", key=key, why=str(error))
-            return None
-        return found if found.part == number else None
+                self._histories.lose_parent(history, error)
 
     def _ready_tool(self) -> Tool:
         """The tool with its assets, made when the first input needs it."""
         if self._tool is None:
             work = self._work
+            check_gpus(work.gpus)
             setting = Setting(
                 work.options, work.vcpus, work.gpus, work.variables, self._journal.say
             )
             tool = make_tool(work.tool, setting)
             folder = self._scratch / "assets"
-            tool.prepare(fetch_assets(self._store, self._work.assets, folder, self._stop))
+            assets = fetch_assets(self._store, self._work.assets, folder, self._stop)
+            if folder.exists():
+                let_tool_read(folder)
+            tool.prepare(assets)
             self._tool = tool
         return self._tool
 
@@ -375,3 +305,10 @@ class Attempt:
         self._stop_read = now
         if text := run_is_stopped(self._store, self._work):
             self._stop.ask("run_stopped", text)
+
+
+def own_code(code: int | None) -> int:
+    """A failed input's exit code by hand: the tool's own, as shells tell it, or 1 without one."""
+    if code is None or code == 0:
+        return EXIT_AGAIN
+    return code if code > 0 else 128 - code

@@ -7,6 +7,7 @@ The Spot notice is read by IMDSv2, token first
 
 import contextlib
 import json
+import math
 import queue
 import signal
 import threading
@@ -16,7 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 from worker.journal import Journal
 
@@ -27,6 +28,11 @@ POLL_S = 2.0
 _REQUEST_TIMEOUT_S = 1.0
 _TOKEN_TTL_S = 21_600
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
+
+
+# Seconds from the asking to the end, less a margin: ECS sends SIGKILL 30 s after SIGTERM, a Spot
+# machine is taken 2 min after the notice, Batch ends an attempt 90 s after our own deadline.
+GRACE_S: dict[Kind, float] = {"signal": 28.0, "spot": 115.0, "deadline": 85.0, "run_stopped": 60.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +47,15 @@ class Stop:
     """Whether the attempt is to end. ``deadline`` is on the clock of :func:`time.monotonic`."""
 
     def __init__(
-        self, deadline: float | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        deadline: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._deadline = deadline
         self._clock = clock
+        self._sleep = sleep
+        self._end = math.inf
         self._reason: StopReason | None = None
         # Unlike threading.Event, SimpleQueue.put may be called from a signal's handler.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -54,9 +65,10 @@ class Stop:
         self._deadline = deadline
 
     def ask(self, kind: Kind, text: str) -> None:
-        """Ask for a stop; asking again changes nothing."""
+        """Ask for a stop; asking again can but shorten the time that is left."""
         if self._reason is None:
             self._reason = StopReason(kind, text)
+        self._end = min(self._end, self._clock() + GRACE_S[kind])
         self._wake.put(None)
 
     @property
@@ -64,8 +76,16 @@ class Stop:
         """Why to stop, or None to go on."""
         passed = self._deadline is not None and self._clock() >= self._deadline
         if self._reason is None and passed:
-            self._reason = StopReason("deadline", "the attempt's time is over")
+            self.ask("deadline", "the attempt's time is over")
         return self._reason
+
+    def seconds_left(self) -> float:
+        """Seconds until the process is killed; endless when nobody asked for a stop."""
+        return self._end - self._clock()
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, whoever asks for what."""
+        self._sleep(seconds)
 
     def wait(self, seconds: float) -> None:
         """Sleep, at most until somebody asks for a stop."""
@@ -74,14 +94,31 @@ class Stop:
                 self._wake.get(timeout=seconds)
 
 
-@contextlib.contextmanager
-def listening(stop: Stop, environment: Mapping[str, str], journal: Journal) -> Iterator[None]:
-    """Let signals and the Spot notice ask ``stop``; what was there before is put back."""
+def heed_signals(stop: Stop) -> dict[signal.Signals, Any]:
+    """Let signals ask ``stop`` from now on; returns what handled them before."""
 
     def handle(number: int, _frame: FrameType | None) -> None:
         stop.ask("signal", signal.Signals(number).name)
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    return {number: signal.signal(number, handle) for number in _SIGNALS}
+
+
+@contextlib.contextmanager
+def heeding_signals(stop: Stop) -> Iterator[None]:
+    """Let signals ask ``stop``; what was there before is put back."""
+    before = heed_signals(stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def watching_notices(
+    stop: Stop, environment: Mapping[str, str], journal: Journal
+) -> Iterator[None]:
+    """Let the Spot notice ask ``stop``."""
     ended = threading.Event()
     if environment.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true":
         given = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
@@ -93,8 +130,6 @@ def listening(stop: Stop, environment: Mapping[str, str], journal: Journal) -> I
         yield
     finally:
         ended.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class SpotNotice:

@@ -46,6 +46,7 @@ class Shard:
     tool: str = "vina"
     epoch: int = 1
     vcpus: int = 1
+    gpus: int = 0
     variables: tuple = ()
     dockfiles: PinnedAsset | None = None
     more_assets: dict = field(default_factory=dict)
@@ -85,7 +86,7 @@ class Shard:
             inputs_per_job=self.inputs_per_job,
             size=len(self.records),
             vcpus=self.vcpus,
-            gpus=0,
+            gpus=self.gpus,
             attempt_seconds=self.attempt_seconds,
             checkpoint_seconds=self.checkpoint_seconds,
             kms_key_id=None,

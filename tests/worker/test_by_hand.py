@@ -7,10 +7,12 @@ import threading
 
 import pytest
 
+import worker.attempt
 from drydock.errors import Malformed
 from drydock.markers import parse_done, parse_failed, parse_marker_name
 from tests.worker.support import DATA, EXAMPLE, OPTIONS, bundle, first_ligand_is_finished, ligand
 from worker.agent import main
+from worker.endings import InputFailed
 from worker.hand import parse_box
 
 BOX = """center_x = 12.8
@@ -202,3 +204,24 @@ def test_an_empty_no_access_key_is_answered_and_the_role_is_used(by_hand, listin
     assert "takes no keys from Secrets Manager" in capsys.readouterr().out
     assert by_hand("input", 0) == 0
     assert "Secrets Manager" not in capsys.readouterr().out
+
+
+class FailingTool:
+    """A tool whose program ends with a code of its own."""
+
+    def prepare(self, assets):
+        pass
+
+    def open(self, fetched, folder, resume):
+        raise InputFailed("tool_failed", "it said no", 3)
+
+
+def test_the_tools_own_code_is_passed_through_by_hand_and_kept_in_the_marker_of_a_run(
+    by_hand, listing, shard, scratch, store, monkeypatch
+):
+    monkeypatch.setattr(worker.attempt, "make_tool", lambda *_: FailingTool())
+    assert by_hand("input", 0) == 3
+    made = shard(("in/a.pdbqt", ligand("caffeine")))
+    assert main(made.environment(scratch), store) == 0
+    (name,) = made.markers()
+    assert made.marker(name).exit_code == 3

@@ -47,4 +47,4 @@ def run(store, scratch):
 @pytest.fixture
 def eager(monkeypatch):
     """Every part's period is over at once."""
-    monkeypatch.setattr(worker.attempt._History, "seconds", lambda _self: 1e6)
+    monkeypatch.setattr(worker.attempt.History, "seconds", lambda _self: 1e6)
