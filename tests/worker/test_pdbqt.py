@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.support import EXAMPLE, bundle, ligand
-from worker.tools.pdbqt import MAX_LIGAND_BYTES, parse_poses, split_ligands
+from worker.tools.ligands import MAX_LIGAND_BYTES
+from worker.tools.pdbqt import parse_poses, split_ligands
 
 NAMES = sorted(path.stem for path in (EXAMPLE / "ligands").glob("*.pdbqt"))
 

@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-import worker.tools.vina
-import worker.tools.vina_session
+import worker.tools.vina_batches
+import worker.tools.vina_program
 from drydock.vina_options import VinaOptions as RequestedOptions
 from tests.worker.support import DATA, EXAMPLE, OPTIONS, bundle, ligand
 from worker.agent import main
@@ -152,8 +152,8 @@ def test_an_input_all_of_whose_ligands_fail_says_how_many(shard, run):
 
 def test_vina_missing_is_said_once_and_stops_the_run(shard, run, monkeypatch, store, capsys):
     made = shard(("in/caffeine.pdbqt", ligand("caffeine")))
-    monkeypatch.setattr(worker.tools.vina.shutil, "which", lambda _name: None)
-    monkeypatch.setattr(worker.tools.vina.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(worker.tools.vina_program.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(worker.tools.vina_program.importlib.util, "find_spec", lambda _name: None)
     assert run(made) == 78
     sentence = store.get(DATA, made.keys.misconfigured(0, 0)).body.decode()
     assert sentence.startswith("vina is missing")
@@ -271,7 +271,7 @@ def test_an_output_that_is_cut_does_not_count(shard, run, program):
 
 
 def test_batches_bound_what_lies_in_scratch(shard, run, program, monkeypatch):
-    monkeypatch.setattr(worker.tools.vina_session, "BATCH", 2)
+    monkeypatch.setattr(worker.tools.vina_batches, "MOST_LIGANDS", 2)
     program("""
         [ $# -le 2 ] || exit 3
         for LIGAND in "$@"; do pose > "$(output)"; done""")

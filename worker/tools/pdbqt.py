@@ -2,33 +2,20 @@
 
 A file holds ligands in MODEL/ENDMDL blocks or one after another; a ligand ends with its TORSDOF
 line (https://autodock-vina.readthedocs.io/en/latest/faq.html). Nothing is kept in memory but the
-ligand at hand, and no ligand above :data:`MAX_LIGAND_BYTES` is.
+ligand at hand, and no ligand above ``MAX_LIGAND_BYTES`` is.
 """
 
-import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-MAX_LIGAND_BYTES = 1 << 20
-MAX_ID_CHARACTERS = 200
+from worker.tools.ligands import MAX_LIGAND_BYTES, Ligand, name_of, numbered, too_large
 
 _NAME = re.compile(rb"REMARK\s+name\b\s*[=:]?\s*(\S.*?)\s*", re.IGNORECASE)
 _SMILES = re.compile(rb"REMARK\s+SMILES\s+(?!IDX\b)(\S+)\s*", re.IGNORECASE)
 _MODEL_TITLE = re.compile(rb"\s*MODEL(?:\s+\d+(?=\s))?\s*(.*?)\s*", re.DOTALL)
 # Lines that belong to no ligand when they stand alone.
 _IDLE = re.compile(rb"(REMARK\b.*|END|TER|CONECT\b.*|USER\b.*|)\s*", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Ligand:
-    """One ligand of an input, ``ordinal`` from 0. ``problem`` says why vina need not be asked."""
-
-    ordinal: int
-    id: str
-    text: bytes
-    smiles: str | None = None
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +64,8 @@ def split_ligands(lines: Iterable[bytes], stem: str) -> Iterator[Ligand]:
     A ligand's id is its name remark, else its MODEL's title, else ``stem``, with a number when the
     file holds more than one.
     """
-    numbered = itertools.chain(enumerate(_blocks(lines)))
-    first = next(numbered, None)
-    if first is None:
-        return
-    second = next(numbered, None)
-    if second is None:
-        yield _ligand(0, first[1], stem)
-        return
-    for ordinal, block in itertools.chain((first, second), numbered):
-        yield _ligand(ordinal, block, f"{stem}_{ordinal + 1}")
+    for ordinal, block, fallback in numbered(_blocks(lines), stem):
+        yield _ligand(ordinal, block, fallback)
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
@@ -121,10 +100,9 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
 def _ligand(ordinal: int, block: _Block, fallback: str) -> Ligand:
     names = [match[1] for line in block.lines if (match := _NAME.fullmatch(line))]
     smiles = [match[1] for line in block.lines if (match := _SMILES.fullmatch(line))]
-    name = (names[0] if names else block.title).decode(errors="replace")
     return Ligand(
         ordinal=ordinal,
-        id=name[:MAX_ID_CHARACTERS] or fallback,
+        id=name_of(names[0] if names else block.title, fallback),
         text=b"".join(block.lines),
         smiles=smiles[0].decode(errors="replace") if smiles else None,
         problem=_problem(block),
@@ -133,8 +111,8 @@ def _ligand(ordinal: int, block: _Block, fallback: str) -> Ligand:
 
 def _problem(block: _Block) -> str | None:
     """What vina refuses for certain, found without starting it."""
-    if block.size > MAX_LIGAND_BYTES:
-        return f"the ligand has {block.size} bytes, more than {MAX_LIGAND_BYTES}"
+    if problem := too_large(block.size):
+        return problem
     words = {line.split(None, 1)[0] for line in block.lines if line.strip()}
     missing = [word.decode() for word in (b"ROOT", b"ENDROOT", b"TORSDOF") if word not in words]
     if missing:

@@ -1,4 +1,4 @@
-"""AutoDock Vina: docks the ligands of a .pdbqt file into one receptor.
+"""AutoDock Vina: docks the ligands of a file or an archive into one receptor.
 
 The program on PATH is used in its batch mode, else the Python binding by a program of ours with
 the same flags and files. Vina cannot stop inside a ligand, so what is finished is a number of
@@ -6,19 +6,14 @@ ligands; docking starts anew from the same seed with each, so that a ligand's po
 whatever was docked before it.
 """
 
-import importlib.util
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from worker.endings import InputFailed, Misconfigured
-from worker.program import Program, clean_environment, import_environment
 from worker.tools import FetchedInput, Resume, Setting
+from worker.tools.vina_program import RECEPTOR, Programs, find_program
 from worker.tools.vina_session import VinaSession
-
-RECEPTOR = "receptor.pdbqt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +56,6 @@ class Vina:
         self._vcpus = vcpus
         self._variables = variables
         self._receptor = Path(RECEPTOR)
-        # Our own program renames an output when it is whole; vina writes where it is to lie.
-        self.writes_whole_files = program[0] == sys.executable
 
     @classmethod
     def from_setting(cls, setting: Setting) -> "Vina":
@@ -94,32 +87,15 @@ class Vina:
         """Begin to dock an input's ligands after those that are finished."""
         if fetched.path.stat().st_size == 0:
             raise InputFailed("bad_input", "the file is empty")
-        return VinaSession(self, fetched, folder, resume, self._options.ligand_seconds)
+        return VinaSession(self._programs(), fetched, folder, resume)
 
-    def start(self, ligands: list[str], outputs: str, folder: Path) -> Program:
-        """Start the program over ligand files; names are relative to ``folder``."""
-        # The binding wants that ending, whatever the asset is called.
-        receptor = folder / RECEPTOR
-        if not receptor.exists():
-            receptor.symlink_to(self._receptor)
-        command = [*self._program, "--receptor", RECEPTOR, "--dir", outputs]
-        command += ["--cpu", str(self._vcpus), *self._options.flags(), "--batch", *ligands]
-        environment = clean_environment(folder, self._variables)
-        if self.writes_whole_files:
-            environment |= import_environment()
-        return Program(command, folder, environment)
-
-
-def find_program() -> list[str]:
-    """The command that docks: vina on PATH, else our batch program over its Python binding.
-
-    Raises:
-        Misconfigured: neither is there.
-    """
-    if path := shutil.which("vina"):
-        return [path]
-    if importlib.util.find_spec("vina") is not None:
-        return [sys.executable, "-m", "worker.tools.vina_batch"]
-    raise Misconfigured(
-        "vina is missing: put a vina program on PATH or install the Python package vina"
-    )
+    def _programs(self) -> Programs:
+        return Programs(
+            vina=self._program,
+            flags=self._options.flags(),
+            receptor=self._receptor,
+            seed=self._options.seed,
+            vcpus=self._vcpus,
+            variables=self._variables,
+            ligand_seconds=self._options.ligand_seconds,
+        )

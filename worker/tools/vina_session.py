@@ -1,32 +1,27 @@
-"""Vina at work on one input: batches of ligands, what is finished of them, and what went wrong."""
+"""Vina at work on one input: what is finished of its ligands, and what went wrong."""
 
 import re
-import shutil
 import signal
 import time
-from collections import deque
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from worker.endings import InputFailed, Misconfigured
 from worker.program import Program
 from worker.tools import Contribution, Death, FetchedInput, Resume
-from worker.tools.pdbqt import Ligand, parse_poses, split_ligands
+from worker.tools.ligand_files import read_ligands
+from worker.tools.ligands import Ligand
+from worker.tools.pdbqt import parse_poses
+from worker.tools.prepare_ligands import EXIT_MISSING
 from worker.tools.tally import Tally
+from worker.tools.vina_batches import Batches
+from worker.tools.vina_program import Programs
 from worker.tools.vina_table import PartTable
 
-if TYPE_CHECKING:
-    from worker.tools.vina import Vina
-
-# Ligands of one start of the program: bounds scratch and the command line. A grid takes about a
-# second, so that making it anew for each batch costs little.
-BATCH = 2000
 # How vina speaks of a ligand that it cannot read; anything else it ends with 1 for is its own.
 _REFUSED = re.compile(r"parsing error|Cannot read ligand|Ligand string is empty", re.IGNORECASE)
 _NO_MEMORY = re.compile(r"insufficient memory|bad_alloc|MemoryError", re.IGNORECASE)
 _GRID_MADE = "Computing Vina grid ... done"
+_OUTPUT = "_out.pdbqt"
 _NO_POSE = "vina found no pose inside the box"
 
 
@@ -34,26 +29,21 @@ class VinaSession:
     """See :class:`worker.tools.Session`. Progress is a number of ligands, docked or failed."""
 
     def __init__(
-        self,
-        vina: "Vina",
-        fetched: FetchedInput,
-        folder: Path,
-        resume: Resume,
-        ligand_seconds: int | None,
+        self, programs: Programs, fetched: FetchedInput, folder: Path, resume: Resume
     ) -> None:
         self.death: Death | None = None
-        self._vina = vina
+        self._programs = programs
         self._fetched = fetched
         self._folder = folder
         self._troubles = resume.troubles
-        self._limit_s = ligand_seconds
         self._progress = resume.progress
         self._tally = Tally(resume)
-        self._ligands = self._read(resume.progress)
-        self._batch: deque[Ligand] = deque()
+        self._batches = Batches(read_ligands(fetched, resume.progress), folder)
         self._program: Program | None = None
-        self._batches = 0
-        self._since = 0.0
+        self._preparing = False
+        self._starts = 0
+        # When the ligand at hand began; None while there is no grid yet.
+        self._since: float | None = None
         self._first_reason: str | None = None
         self._died_of_it = False
         self._parts = 0
@@ -69,23 +59,24 @@ class VinaSession:
         if self._program is None:
             return not self._start() and self._end()
         code = self._program.poll()
+        if self._preparing:
+            return self._poll_preparation(code)
         self._collect(code)
         if code is None and self.death is None:
-            self._enforce_limit()
+            self._enforce_limit(self._program)
             return False
         program = self._stopped()
         if program is not None and code and self.death is None:
             self._judge(program, code)
-        shutil.rmtree(self._folder / f"batch-{self._batches}", ignore_errors=True)
         return self.death is not None
 
     def interrupt(self) -> None:
         """Keep the ligands that are finished; the one at hand is lost."""
-        if self._program is not None:
+        if self._program is not None and not self._preparing:
             self._collect(self._program.poll())
             self._program.terminate()
             self._collect(None)
-            self._stopped()
+        self._stopped()
 
     def contribute(self) -> Contribution:
         """What was finished since the last time."""
@@ -106,55 +97,76 @@ class VinaSession:
     def _stopped(self) -> Program | None:
         """Whatever the program does, it does it no more; returns it, to read what it said."""
         program, self._program = self._program, None
+        self._preparing = False
         if program is not None:
             program.kill()
         return program
-
-    def _read(self, after: int) -> Iterator[Ligand]:
-        stem = self._fetched.path.name.removesuffix(".pdbqt")
-        with self._fetched.path.open("rb") as lines:
-            yield from islice(split_ligands(lines, stem), after, None)
 
     def _next_table(self) -> PartTable:
         self._parts += 1
         return PartTable(self._folder / f"part-{self._parts}", self._fetched)
 
     def _start(self) -> bool:
-        """Start vina over the next ligands; false when there are none."""
+        """Start what is to be done next; false when all ligands are settled."""
+        batches = self._batches
         self._fail_hopeless()
-        while not self._batch:
-            chunk = list(islice(self._ligands, BATCH))
-            if not chunk:
+        while not batches.waiting:
+            if not batches.begin():
                 return False
+            if batches.unprepared:
+                molecules, prepared = batches.to_prepare
+                self._program = self._programs.prepare(
+                    molecules, prepared, batches.unprepared, batches.folder
+                )
+                self._preparing = True
+                return True
             # Failed ligands settle in their turn, so that progress stays a number of ligands.
-            self._batch = deque(chunk)
             self._fail_hopeless()
-        self._batches += 1
-        work = self._folder / f"batch-{self._batches}"
-        (work / "out").mkdir(parents=True)
-        names = []
-        for ligand in self._batch:
-            if ligand.problem is None:
-                names.append(f"{ligand.ordinal}.pdbqt")
-                (work / names[-1]).write_bytes(ligand.text)
-        self._program = self._vina.start(names, "out", work)
-        self._since = time.monotonic()
+        self._starts += 1
+        self._out.mkdir()
+        self._program = self._programs.dock(batches.names(), self._out.name, batches.folder)
+        self._since = None
+        return True
+
+    @property
+    def _out(self) -> Path:
+        return self._batches.folder / f"out-{self._starts}"
+
+    def _poll_preparation(self, code: int | None) -> bool:
+        """Look for the end of a preparation; true when it died."""
+        if code is None:
+            return False
+        program = self._stopped()
+        if code == 0:
+            self._batches.take_prepared()
+            return False
+        said = " ".join(program.complained().split())[-500:] if program is not None else ""
+        if code == EXIT_MISSING:
+            raise Misconfigured(f"vina's ligands cannot be prepared: {said}")
+        self.death = Death(
+            f"the preparation of ligands ended with {_ending(code)}: {said}",
+            place=None,
+            exit_code=code,
+            out_of_memory=code == -signal.SIGKILL,
+        )
         return True
 
     def _fail_hopeless(self) -> None:
         """Settle the ligands at the front of the batch that vina need not be asked about."""
-        while self._batch and self._batch[0].problem is not None:
-            self._fail(self._batch[0].problem)
+        while self._batches.waiting and self._batches.waiting[0].problem is not None:
+            self._fail(self._batches.waiting[0].problem)
 
     def _collect(self, code: int | None) -> None:
         """Settle the ligands whose outputs are whole, in order."""
-        out = self._folder / f"batch-{self._batches}" / "out"
-        written = {int(path.name.split("_")[0]) for path in out.glob("*_out.pdbqt")}
+        waiting = self._batches.waiting
+        # Outputs go as they are taken, so that few are there.
+        names = [path.name for path in self._out.iterdir()]
+        written = {int(name.partition("_")[0]) for name in names if name.endswith(_OUTPUT)}
         latest = max(written, default=-1)
-        while self._batch:
-            ligand = self._batch[0]
+        while waiting:
+            ligand = waiting[0]
             moved_on = ligand.ordinal < latest or code == 0
-            path = out / f"{ligand.ordinal}_out.pdbqt"
+            path = self._out / f"{ligand.ordinal}{_OUTPUT}"
             if ligand.ordinal in written:
                 if not (moved_on or self._is_closed(path, code)):
                     return
@@ -168,7 +180,7 @@ class VinaSession:
 
     def _is_closed(self, path: Path, code: int | None) -> bool:
         """Whether the program has finished to write a file that is its newest."""
-        if self._vina.writes_whole_files or (code is not None and code > 0):
+        if self._programs.writes_whole_files or (code is not None and code > 0):
             return True
         folder = Path(f"/proc/{self._program.pid}/fd") if self._program else None
         if folder is None or not folder.is_dir():
@@ -194,28 +206,35 @@ class VinaSession:
 
     def _fail(self, reason: str | None) -> None:
         """Settle the ligand at the front as failed."""
-        ligand = self._batch[0]
+        ligand = self._batches.waiting[0]
         self._table.add_failed(ligand, reason or "unknown")
         self._tally.failed()
         self._first_reason = self._first_reason or f"{ligand.id}: {reason}"
         self._advance()
 
     def _advance(self) -> None:
-        self._batch.popleft()
+        self._batches.waiting.popleft()
         self._progress += 1
-        self._since = time.monotonic()
+        if self._since is not None:
+            self._since = time.monotonic()
 
-    def _enforce_limit(self) -> None:
-        if self._limit_s is None or time.monotonic() - self._since < self._limit_s:
+    def _enforce_limit(self, program: Program) -> None:
+        limit_s = self._programs.ligand_seconds
+        waiting = self._batches.waiting
+        if limit_s is None or not waiting:
             return
-        if self._program is None or not self._batch:
+        if self._since is None:
+            if _GRID_MADE in program.said():
+                self._since = time.monotonic()
             return
-        late = self._batch[0]
-        self._program.terminate()
+        if time.monotonic() - self._since < limit_s:
+            return
+        late = waiting[0]
+        program.terminate()
         self._collect(None)
         self._stopped()
-        if self._batch and self._batch[0] is late:
-            self._fail(f"took longer than ligand_seconds = {self._limit_s}")
+        if waiting and waiting[0] is late:
+            self._fail(f"took longer than ligand_seconds = {limit_s}")
 
     def _judge(self, program: Program, code: int) -> None:
         """Vina ended with an error: at a ligand, before any, or by dying."""
@@ -223,13 +242,13 @@ class VinaSession:
         reason = " ".join(text.split())[-500:] or "vina said nothing"
         if code > 0 and _GRID_MADE not in program.said():
             raise Misconfigured(f"vina cannot start docking: {reason}")
-        if not self._batch:
+        waiting = self._batches.waiting
+        if not waiting:
             return
         if code > 0 and _REFUSED.search(text):
             self._fail(reason)
             return
-        said = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        reason = f"vina died at ligand {self._batch[0].id} ({said}): {reason}"
+        reason = f"vina died at ligand {waiting[0].id} ({_ending(code)}): {reason}"
         if code == -signal.SIGKILL or _NO_MEMORY.search(text):
             self.death = Death(reason, None, code, out_of_memory=True)
         elif code in (-signal.SIGTERM, -signal.SIGINT):
@@ -239,7 +258,7 @@ class VinaSession:
 
     def _blame_ligand(self, reason: str, code: int | None) -> None:
         """Vina went wrong at the ligand at the front: the first time it is tried again."""
-        place = f"ligand {self._batch[0].ordinal}"
+        place = f"ligand {self._batches.waiting[0].ordinal}"
         if place in self._troubles:
             self._died_of_it = True
             self._fail(f"{reason}; it happened here before")
@@ -257,3 +276,7 @@ class VinaSession:
             reason = self._first_reason or "the scores of its parts say why"
             raise InputFailed(failure_class, told + reason)
         return True
+
+
+def _ending(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

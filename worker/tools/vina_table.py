@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from worker.tools import FetchedInput, Output
-from worker.tools.pdbqt import Ligand, Pose
+from worker.tools.ligands import Ligand
+from worker.tools.pdbqt import Pose
 
 POSES = "poses.pdbqt.gz"
 SCORES = "scores.jsonl.gz"
@@ -68,6 +69,8 @@ class PartTable:
         row: dict[str, Any] = {"id": ligand.id, "ligand": ligand.ordinal} | found
         if ligand.smiles is not None:
             row["smiles"] = ligand.smiles
+        if ligand.prepared_with is not None:
+            row["prepared_with"] = ligand.prepared_with
         row |= {
             "input": self._fetched.uri,
             "index": self._fetched.index,
