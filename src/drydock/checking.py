@@ -4,12 +4,15 @@ Every check adds its problems to one list, so that a user reads them all at once
 """
 
 from dataclasses import dataclass, field
+from itertools import islice
 
 from drydock.errors import DrydockError, NotFound, RequestRejected
 from drydock.images import is_allowed
 from drydock.inputs import list_inputs, list_object
+from drydock.planning import MAX_PROBLEMS
 from drydock.request import References
 from drydock.services import Services
+from drydock.slicing import slicing_problem
 from drydock.store import AccessDenied
 from drydock.task_document import PinnedAsset, PinnedObject
 from drydock.uris import S3Uri, parse_s3_uri
@@ -20,6 +23,7 @@ _GIB = 1024**3
 RECEPTOR = "receptor.pdbqt"
 INDOCK = "INDOCK"
 _MAX_ASSET_OBJECTS = 10_000
+_PAGE = 1000
 
 
 @dataclass(slots=True)
@@ -47,7 +51,7 @@ def check_references(services: Services, given: References) -> Checked:
     checked = Checked()
     found = _reachable(services, checked, "input", given.input, also_intake=True)
     if found is not None:
-        _check_input(services, checked, found, recursive=given.recursive)
+        _check_input(services, checked, found, given)
     _reachable(services, checked, "output", given.output)
     _check_apart(checked, given)
     for name, uri in given.assets.items():
@@ -143,8 +147,11 @@ def _check_dockfiles(checked: Checked, given: References, folder: S3Uri) -> None
         )
 
 
-def _check_input(services: Services, checked: Checked, uri: S3Uri, *, recursive: bool) -> None:
-    """An exact object is a list, anything else a prefix that must hold at least one input."""
+def _check_input(services: Services, checked: Checked, uri: S3Uri, given: References) -> None:
+    """An exact object is a list, anything else a prefix that must hold at least one input.
+
+    Of files that are to be cut the first page's names are looked at, the others' when they are cut.
+    """
     found = list_object(services.store, uri)
     if found is not None:
         checked.list_etag = found.etag
@@ -152,9 +159,14 @@ def _check_input(services: Services, checked: Checked, uri: S3Uri, *, recursive:
             checked.problems.append(f"input: {str(uri)!r} was given: the list is empty")
         return
     folder = uri.folder()
-    listed = list_inputs(services.store, folder, recursive=recursive)
-    if next(listed, None) is None:
+    listed = list_inputs(services.store, folder, recursive=given.recursive)
+    first = list(islice(listed, _PAGE if given.is_cut else 1))
+    if not first:
         checked.problems.append(f"input: {str(uri)!r} was given: nothing lies below {folder}")
+    elif given.is_cut:
+        names = (f"s3://{folder.bucket}/{each.key}" for each in first)
+        problems = (problem for name in names if (problem := slicing_problem(name)))
+        checked.problems += islice(problems, MAX_PROBLEMS)
 
 
 def _pin(services: Services, checked: Checked, where: str, uri: S3Uri) -> PinnedAsset | None:

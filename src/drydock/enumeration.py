@@ -6,9 +6,10 @@ last shard that it wrote.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from drydock.checking import check_references
@@ -17,15 +18,26 @@ from drydock.documents import Documents
 from drydock.errors import AlreadyExists, Changed, Conflict, NotFound, RequestRejected
 from drydock.inputs import list_inputs, list_object
 from drydock.intake import Upload, accept, claim_upload, read_document, reject, upload_of
-from drydock.keys import RunKeys
+from drydock.keys import ControlKeys, RunKeys
 from drydock.markers import encode_skipped
 from drydock.opening import open_run
 from drydock.planning import PlannedShard, plan_list, plan_prefix, survey_list
 from drydock.request import parse_request, references
 from drydock.run_document import RunDocument
 from drydock.services import Services
+from drydock.slicing import (
+    Slicer,
+    Source,
+    add_slice,
+    list_sources,
+    plan_slices,
+    prefix_sources,
+    rest_of,
+    slicing_problem,
+    sources_after,
+)
 from drydock.store import Listed
-from drydock.tasks import encode_lines, parse_tasks
+from drydock.tasks import Record, encode_lines, parse_tasks
 from drydock.uris import S3Uri, parse_s3_uri
 
 MARGIN_S = 60.0
@@ -121,7 +133,10 @@ def write_manifest(services: Services, run: RunDocument, remaining_s: Callable[[
         # That was the last: what has appeared behind it since is not part of the run.
         _write_shards(services, run, keys, first_shard)
         return True
-    for shard in _planned(services, run, first_shard):
+    for shard in _planned(services, run, first_shard, lambda: remaining_s() >= MARGIN_S):
+        if not shard.whole:
+            _keep_begun(services, run, shard)
+            return False
         _write_shard(services, run, keys, shard)
         first_shard = shard.number + 1
         if remaining_s() < MARGIN_S:
@@ -137,28 +152,81 @@ def _written_shards(services: Services, run: RunDocument) -> int:
     return sum(1 for found in listed if found.key.endswith(".tasks"))
 
 
-def _planned(services: Services, run: RunDocument, first_shard: int) -> Iterator[PlannedShard]:
+def _planned(
+    services: Services, run: RunDocument, first_shard: int, has_time: Callable[[], bool]
+) -> Iterator[PlannedShard]:
     uri = parse_s3_uri(run.identity["input"])
     found = list_object(services.store, uri)
+    if run.identity.get("records_per_input") is not None:
+        return _planned_slices(services, run, (uri, found), first_shard, has_time)
     if found is not None:
         return _planned_list(services, run, uri, found, first_shard)
+    last = _last_record(services, run, first_shard)
     folder = uri.folder()
     listed = list_inputs(
         services.store,
         folder,
         recursive=bool(run.identity["options"].get("recursive")),
-        start_after=_last_key(services, run, first_shard),
+        start_after=None if last is None else parse_s3_uri(last.uri).key,
     )
     return plan_prefix(listed, folder.bucket, run.shard_size, first_shard)
 
 
-def _last_key(services: Services, run: RunDocument, first_shard: int) -> str | None:
-    """The key of the last input before a shard; None before the first."""
+def _last_record(services: Services, run: RunDocument, first_shard: int) -> Record | None:
+    """The last input before a shard; None before the first."""
     if first_shard == 0:
         return None
     key = run_keys(run).manifest_tasks(first_shard - 1)
-    records = parse_tasks(services.store.get(run.output_bucket, key).body)
-    return parse_s3_uri(records[-1].uri).key
+    return parse_tasks(services.store.get(run.output_bucket, key).body)[-1]
+
+
+def _planned_slices(
+    services: Services,
+    run: RunDocument,
+    given: tuple[S3Uri, Listed | None],
+    first_shard: int,
+    has_time: Callable[[], bool],
+) -> Iterator[PlannedShard]:
+    begun, shard = _begun(services, run, first_shard), PlannedShard(first_shard)
+    for record in begun:
+        add_slice(shard, record)
+    last = begun[-1] if begun else _last_record(services, run, first_shard)
+    uri, found = given
+    sources: Iterable[Source]
+    if found is None:
+        recursive = bool(run.identity["options"].get("recursive"))
+        sources = prefix_sources(services.store, uri.folder(), last, recursive=recursive)
+    else:
+        sources = sources_after(_named_sources(services, run, uri, found), last)
+    records, scratch_gib = run.identity["records_per_input"], services.settings.scratch_gib
+    slicer = Slicer(services.store, records, scratch_gib, has_time)
+    return plan_slices(slicer.slices(chain(rest_of(last), sources)), shard, run.shard_size)
+
+
+def _named_sources(services: Services, run: RunDocument, uri: S3Uri, found: Listed) -> list[Source]:
+    """The files of a list, or the one file that the input is."""
+    etag = run.input_etag or found.etag
+    if slicing_problem(str(uri)) is None:
+        return [Source(str(uri), _pin_list(services, run, etag), found.size)]
+    survey_list(_chunks(services, uri, etag), found.size, services.settings.data_buckets)
+    sources = list_sources(_chunks(services, uri, etag))
+    _pin_list(services, run, etag)
+    return sources
+
+
+def _begun(services: Services, run: RunDocument, shard: int) -> list[Record]:
+    """The slices of a shard that an earlier invocation had time for."""
+    key = ControlKeys(run.run_id).begun_shard(shard)
+    try:
+        return parse_tasks(services.store.get(services.settings.control_bucket, key).body)
+    except NotFound:
+        return []
+
+
+def _keep_begun(services: Services, run: RunDocument, shard: PlannedShard) -> None:
+    if shard.inputs:
+        key = ControlKeys(run.run_id).begun_shard(shard.number)
+        services.store.put(services.settings.control_bucket, key, encode_lines(shard.lines))
 
 
 def _planned_list(
@@ -205,9 +273,10 @@ def _write_shard(services: Services, run: RunDocument, keys: RunKeys, shard: Pla
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         list(pool.map(skip, shard.duplicates))
-    store.put(
-        bucket, keys.manifest_list(shard.number), shard.list_text(), content_type="text/plain"
-    )
+    # A DOCK 3.8 list cannot name a slice: read as one, the table must not pass for a list.
+    is_sliced = run.identity.get("records_per_input") is not None
+    key = (keys.manifest_slices if is_sliced else keys.manifest_list)(shard.number)
+    store.put(bucket, key, shard.list_text(), content_type="text/plain")
     body = encode_lines(shard.lines)
     try:
         store.put_once(bucket, keys.manifest_tasks(shard.number), body)

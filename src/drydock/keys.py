@@ -54,6 +54,10 @@ class ControlKeys:
         """Key and ETag of everything that the run rests on."""
         return f"{self.root}assets.json"
 
+    def begun_shard(self, shard: int) -> str:
+        """The slices of a shard that enumeration has cut so far."""
+        return f"{self.root}manifest/{shard:06d}.begun"
+
     def shard_document(self, shard: int) -> str:
         """The shard's rounds and how it ended."""
         return f"{self.root}shards/{shard:06d}.json"
@@ -108,6 +112,10 @@ class RunKeys:
     def manifest_list(self, shard: int) -> str:
         """The same shard as a DOCK 3.8 list."""
         return f"{self.manifest_folder()}{shard:06d}.txt"
+
+    def manifest_slices(self, shard: int) -> str:
+        """The same shard as a table, when its inputs are slices."""
+        return f"{self.manifest_folder()}{shard:06d}.tsv"
 
     def shards(self) -> str:
         """The Map's items; the last object that enumeration writes."""

@@ -23,12 +23,16 @@ _PLAIN = bytes(set(range(0x20, 0x7F)) - set(b'"\\'))
 
 @dataclass(slots=True)
 class PlannedShard:
-    """One shard of the manifest. ``duplicates`` holds (place, index, index of the original)."""
+    """One shard of the manifest. ``duplicates`` holds (place, index, index of the original).
+
+    One that is not ``whole`` is as far as there was time for.
+    """
 
     number: int
     lines: list[bytes] = field(default_factory=list)
     uris: list[bytes] = field(default_factory=list)
     duplicates: list[tuple[int, int, int]] = field(default_factory=list)
+    whole: bool = True
 
     @property
     def inputs(self) -> int:
@@ -36,7 +40,7 @@ class PlannedShard:
         return len(self.lines)
 
     def list_text(self) -> bytes:
-        """The shard as a DOCK 3.8 list: one URI a line."""
+        """The shard as a DOCK 3.8 list, one URI a line; of slices with their bytes behind a tab."""
         return b"\n".join(self.uris) + b"\n"
 
 
@@ -67,6 +71,14 @@ def list_batches(chunks: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 def _inputs(lines: list[bytes]) -> list[bytes]:
     """The lines that name an input: neither blank nor a comment (``#``)."""
     return [text for line in lines if (text := line.strip()) and text[0] != _HASH_SIGN]
+
+
+def list_uris(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The inputs that a list names, each with the number of its line (from 1)."""
+    for first, lines in list_batches(chunks):
+        for number, line in enumerate(lines, start=first):
+            for text in _inputs([line]):
+                yield number, text
 
 
 def survey_list(

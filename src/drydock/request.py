@@ -71,6 +71,11 @@ OPTIONS: dict[str, type[ToolOptions]] = {
     "command": CommandOptions,
 }
 
+_UNCUT = {
+    "dock38": "DOCK's bundles are archives, which cannot be cut",
+    "openmm": "a system is no file of many records",
+}
+
 
 class Request(_Model):
     """One run of one tool over many inputs."""
@@ -101,7 +106,12 @@ class Request(_Model):
     image: str | None = Field(None, description="Null: the stack's own worker image.")
     resources: Resources = Resources.model_construct()
     inputs_per_job: int = Field(1, ge=1, le=1000, description="Consecutive inputs a child.")
-    records_per_input: None = Field(None, description="Slicing does not exist yet.")
+    records_per_input: int | None = Field(
+        None,
+        ge=1,
+        le=100_000_000,
+        description="Cut .sdf, .smi, .pdbqt and .fastq files into inputs of so many records each.",
+    )
     attempt_seconds: int = Field(14_400, ge=60, le=14 * 86_400)
     checkpoint_seconds: int = Field(0, ge=0, le=86_400, description="0: parts at a stop alone.")
     max_rounds: int = Field(8, ge=1, le=100, description="Consecutive rounds without progress.")
@@ -213,6 +223,11 @@ def _problems_between_fields(document: object) -> list[str]:
             f"tool: {tool!r} was given: {', '.join(OPTIONS)} are known; another one needs an image "
             "that brings it"
         )
+    records = document.get("records_per_input")
+    if records is not None and isinstance(tool, str) and tool in _UNCUT:
+        problems.append(
+            f"records_per_input: {records!r} was given: {_UNCUT[tool]}; null is allowed"
+        )
     if output.partition("://")[2].partition("/")[2].startswith("results/"):
         problems.append(f"output: {output!r} was given: it must not begin with results/")
     return problems
@@ -252,6 +267,7 @@ class References:
     assets: dict[str, str]
     image: str | None
     recursive: bool
+    is_cut: bool
     gpus: int
 
 
@@ -275,6 +291,7 @@ def references(document: object) -> References:
         },
         image=image if isinstance(image, str) and not image_problems(image) else None,
         recursive=mapping(fields.get("options")).get("recursive") is True,
+        is_cut=fields.get("records_per_input") is not None,
         gpus=gpus if isinstance(gpus, int) else 0,
     )
 

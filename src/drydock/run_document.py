@@ -11,7 +11,7 @@ from typing import Any, Literal
 from drydock.errors import Malformed
 
 StopReason = Literal["user", "budget", "pilot", "misconfiguration"]
-IDENTITY_FIELDS = ("input", "output", "tool", "options", "dockfiles")
+IDENTITY_FIELDS = ("input", "output", "tool", "options", "dockfiles", "records_per_input")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ PURE = {
     *("accounting", "decision", "errors", "failures", "globs", "images", "keys", "markers"),
     *("parts", "planning", "ranking", "run_document", "shard_document", "task_document"),
     *("tasks", "templates", "uris", "variables"),
+    # Slices of big files.
+    *("cutters", "records"),
 }
 # Where the world's data come in: each with the one library that it is there for.
 TOOLS = ("tool", "vina", "dock38", "openmm", "program", "script", "command")
 OPTIONS = {f"{tool}_options" for tool in TOOLS}
-BORDERS = {"request": "pydantic", "settings": "os", "tables": "pyarrow"} | dict.fromkeys(
-    OPTIONS, "pydantic"
-)
+BORDERS = {"request": "pydantic", "settings": "os", "tables": "pyarrow", "checksums": "awscrt"}
+BORDERS |= dict.fromkeys(OPTIONS, "pydantic")
 # The only doors to AWS.
 ADAPTERS = {"executions", "jobs", "messages", "multipart", "outages", "store"}
 # Where the doors, the clock and randomness are gathered; steps are given them.
@@ -25,7 +26,8 @@ SERVICES = {"services"}
 # What the functions do, one step each: pure decisions between reads and writes through the doors.
 STEPS = {
     *("advancing", "aggregation", "checking", "detection", "documents", "enumeration", "inputs"),
-    *("intake", "merging", "opening", "outcome", "resubmission", "stopping", "submission"),
+    *("intake", "merging", "opening", "outcome", "resubmission", "slicing", "stopping"),
+    "submission",
 }
 IMPURE_STDLIB = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "datetime"}
 AWS = {"boto3", "botocore"}
@@ -68,7 +70,7 @@ def test_an_adapter_is_a_door_to_aws_and_decides_nothing(module):
     path = CORE[module]
     assert outside(path) <= AWS
     # Of the door to S3 one half is behind the other.
-    behind = {"multipart"} if module == "store" else set()
+    behind = {"multipart", "checksums"} if module == "store" else set()
     assert core_modules(path) <= PURE | {"outages"} | behind
 
 
@@ -108,7 +110,7 @@ def test_only_two_functions_load_the_heavy_libraries(path):
 def test_the_worker_knows_neither_functions_nor_their_libraries(path):
     theirs = {"functions", "local", "aws_lambda_powertools", "pydantic", "pyarrow", *AWS}
     assert packages(path) & (theirs | {function.stem for function in FUNCTIONS}) == set()
-    assert core_closure(path) <= PURE | {"store", "multipart"}
+    assert core_closure(path) <= PURE | {"store", "multipart", "checksums"}
 
 
 @pytest.mark.parametrize("folder", ["src", "functions", "worker"])

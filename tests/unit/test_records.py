@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drydock.records import CUTTERS, MAX_RECORD_BYTES, NotCuttable, cut, kind_of
+from drydock.cutters import CUTTERS, MAX_RECORD_BYTES, NotCuttable
+from drydock.records import cut, kind_of
 from worker.tools.pdbqt import split_ligands
 
 PLENTY = 1 << 40
