@@ -93,17 +93,39 @@ def _lines(services: Services, run: RunDocument, key: str) -> Iterator[str]:
 
 
 def _write_poses(services: Services, run: RunDocument, best: list[Ranked]) -> None:
-    """The best molecules' poses in the tool's own format: each is a gzip member of its own."""
+    """The best molecules' poses in the tool's own format, best first: what was packed by itself
+    for each one follows the other, which gzip takes as one file.
+
+    A file that an earlier epoch left, and this one has nothing for, is emptied.
+    """
+    rows = [json.loads(found.row.split("\t", 2)[2]) for found in best]
+    named: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if "first_byte" in row:
+            named.setdefault(poses_name(row["poses"]), []).append(row)
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        poses = pool.map(lambda found: _pose(services, run, found), best)
-        body = b"".join(poses)
-    _write(services, run, "poses.pdbqt.gz", body or gzip.compress(b"", mtime=0), "application/gzip")
+        for name, found in named.items():
+            body = b"".join(pool.map(lambda row: _pose(services, run, row), found))
+            _write(services, run, name, body, "application/gzip")
+    folder = run_keys(run).results_folder()
+    for listed in services.store.list(run.output_bucket, f"{folder}poses."):
+        if listed.key.removeprefix(folder) not in named:
+            name = listed.key.removeprefix(folder)
+            _write(services, run, name, gzip.compress(b"", mtime=0), "application/gzip")
 
 
-def _pose(services: Services, run: RunDocument, found: Ranked) -> bytes:
-    row = json.loads(found.row.split("\t", 2)[2])
-    if "poses" not in row:
-        return b""
+def poses_name(key: str) -> str:
+    """The results' name for poses that are of the same format as an output of a part.
+
+    Its own name ends with the part's number or lies in the part's folder:
+    ``poses.pdbqt.gz.0`` is ``poses.pdbqt.gz``, ``test.mol2.gz.3`` is ``poses.mol2.gz``.
+    """
+    name = key.rpartition("/")[2]
+    stem, _, number = name.rpartition(".")
+    return f"poses.{(stem if number.isdigit() else name).partition('.')[2]}"
+
+
+def _pose(services: Services, run: RunDocument, row: dict[str, Any]) -> bytes:
     first = int(row["first_byte"])
     last = first + int(row["length"]) - 1
     return services.store.get(

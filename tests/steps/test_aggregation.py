@@ -105,7 +105,7 @@ def test_a_cut_marker_is_voided_and_its_input_remains(world, run_id, job):
 @pytest.mark.parametrize("damage", ["gone", "another size", "another body"])
 def test_a_marker_whose_output_is_not_what_it_says_is_voided(world, run_id, job, damage):
     finish(world, job)
-    key = RunKeys(run_id, "out/").input_folder(0, 2) + "poses.0.pdbqt.gz"
+    key = RunKeys(run_id, "out/").input_folder(0, 2) + "poses.pdbqt.gz.0"
     body = world.get(DATA, key)
     if damage == "gone":
         world.remove(DATA, key)
@@ -197,7 +197,7 @@ def test_work_that_is_never_whole_does_not_go_on_for_ever(world):
         for job in world.batch.live():
             world.work(job)
             for place in range(2):
-                key = RunKeys(run_id, "out/").input_folder(0, place) + "poses.0.pdbqt.gz"
+                key = RunKeys(run_id, "out/").input_folder(0, place) + "poses.pdbqt.gz.0"
                 world.put(DATA, key, b"rewritten")
             resubmit_interrupted(world.services, world.ended(job))
         answer = world.aggregate(run_id)

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from drydock.errors import RunSuperseded
-from drydock.merging import merge_results
+from drydock.merging import merge_results, poses_name
 from drydock.resubmission import resubmit_interrupted
 from drydock.run_document import Stop, put_stop
 from tests.steps.world import DATA, EXECUTION, POSES
@@ -60,6 +60,35 @@ def test_a_run_whose_every_input_is_settled_is_done(world, run_id):
     assert (accounting["status"], accounting["failures"]) == ("done", {"unreadable": 1})
     assert world.json(DATA, "out/results/run.json")["epochs"][0]["owner"] == EXECUTION + "one"
     assert world.told()[-1][0] == "drydock: a-run done"
+
+
+def poses(world):
+    """The names of the files of poses."""
+    found = world.store.list(DATA, "out/results/poses")
+    return [listed.key.removeprefix("out/results/") for listed in found]
+
+
+def test_poses_have_the_name_of_their_tools_format(world, run_id):
+    world.put(DATA, "out/results/poses.pdbqt.gz", b"of another epoch")
+    world.poses = "test.mol2.gz"
+    settle(world, run_id, 0)
+    merge(world, run_id)
+    assert poses(world) == ["poses.mol2.gz", "poses.pdbqt.gz"]
+    assert gzip.decompress(world.get(DATA, "out/results/poses.pdbqt.gz")) == b""
+    whole = gzip.decompress(world.get(DATA, "out/results/poses.mol2.gz"))
+    assert whole == len(table(world, "top.csv")) * gzip.decompress(POSES)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("out/shards/000000/7/poses.pdbqt.gz.12", "poses.pdbqt.gz"),
+        ("out/shards/000000/7/test.mol2.gz.0", "poses.mol2.gz"),
+        ("out/shards/000000/7/3/docked.sdf", "poses.sdf"),
+    ],
+)
+def test_the_format_is_that_of_the_outputs_name(key, name):
+    assert poses_name(key) == name
 
 
 def test_a_shard_whose_item_died_remains_whole(world, run_id):
@@ -182,7 +211,7 @@ def test_a_run_with_nothing_to_show_has_its_files_all_the_same(world, run_id):
     assert counts(merge(world, run_id)) == (10, 0, 0, 0, 10)
     assert table(world, "top.csv") == []
     assert table(world, "failures.csv") == []
-    assert gzip.decompress(world.get(DATA, "out/results/poses.pdbqt.gz")) == b""
+    assert poses(world) == []
 
 
 def test_the_superseded_may_not_merge(world, run_id):

@@ -51,6 +51,7 @@ class World:
         self.store = BreakingStore(self.s3, self.faults)
         self.batch = Batch(self.faults)
         self.executions = StepFunctions(self.faults)
+        self.poses = "poses.pdbqt.gz"
         self._numbers = itertools.count()
         queue_url = client("sqs").create_queue(QueueName="resubmit")["QueueUrl"]
         topic_arn = client("sns").create_topic(Name="told")["TopicArn"]
@@ -240,7 +241,7 @@ class World:
             "score": score,
             "input": record.uri,
             "index": record.index,
-            "poses": f"{folder}poses.0.pdbqt.gz",
+            "poses": f"{folder}{self.poses}.0",
             "first_byte": 0,
             "length": len(POSES),
         }
@@ -248,7 +249,7 @@ class World:
         outputs = tuple(
             OutputObject(name, folder + file, len(body), self.put(DATA, folder + file, body))
             for name, file, body in (
-                ("poses", "poses.0.pdbqt.gz", POSES),
+                ("poses", f"{self.poses}.0", POSES),
                 ("scores", "scores.0.jsonl.gz", scores),
             )
         )
