@@ -27,9 +27,15 @@ MAX_ENTRIES = 100_000
 # How often a running program's folder is looked through.
 LOOK_EVERY_S = 1.0
 # The kernel's clock for files has a grain; what changed within it could change again unseen.
-QUIET_S = 0.05
+QUIET_S = 0.02
+_RESTLESS_LOOKS = 60
 _TRIES = 3
 _FILES, _MANIFEST = "files", "manifest.json"
+
+_NOT_OURS = (
+    *(ArchiveError, ValueError, KeyError, TypeError, AttributeError),
+    *(FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError),
+)
 
 
 class _TornError(Exception):
@@ -58,6 +64,7 @@ class CheckpointFolder:
         self._digest: str | None = None
         self._made = 0
         self._looked = 0.0
+        self._restless = 0
         self._told: set[str] = set()
 
     def restore(self, archive: Path) -> None:
@@ -76,7 +83,7 @@ class CheckpointFolder:
                 for each in (unpacked / _FILES).iterdir():
                     each.rename(self.folder / each.name)
             self._restore_rest(manifest)
-        except (ArchiveError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _NOT_OURS as error:
             raise RestartUnusable(f"the checkpoint is not whole: {error}") from error
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
@@ -103,7 +110,12 @@ class CheckpointFolder:
         self._looked = now
         with contextlib.suppress(_TornError, OSError):
             found = _look(self.folder)
-            return found != self._seen and _is_quiet(found)
+            if found == self._seen or _is_quiet(found):
+                self._restless = 0
+                return found != self._seen
+        self._restless += 1
+        if self._restless >= _RESTLESS_LOOKS:
+            self._tell_once("CHECKPOINT_DIR changes all the time: no checkpoint of it is whole")
         return False
 
     def take(self, *, running: bool) -> Path | None:

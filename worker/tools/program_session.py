@@ -4,6 +4,7 @@ It is done when it ends with 0 and its outputs are there; until then only its ch
 """
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -39,9 +40,17 @@ class Folders:
     def make(cls, folder: Path) -> "Folders":
         """Make them, empty."""
         found = cls(*(folder / name for name in ("work", "output", "checkpoint", "home")))
-        for each in (found.work, found.output, found.checkpoint, found.home):
+        for each in found._all():
             each.mkdir(mode=0o700)
         return found
+
+    def remove(self) -> None:
+        """Remove them, so that they can be made anew."""
+        for each in self._all():
+            shutil.rmtree(each)
+
+    def _all(self) -> tuple[Path, ...]:
+        return self.work, self.output, self.checkpoint, self.home
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,11 @@ class ProgramRunner:
             stop_signal=options.number_of_stop(),
             stop_seconds=options.stop_seconds,
         )
-        return ProgramSession(start, folders, resume, self._setting.say)
+        try:
+            return ProgramSession(start, folders, resume, self._setting.say)
+        except RestartUnusable:
+            folders.remove()
+            raise
 
     def _values(self, fetched: FetchedInput, folders: Folders) -> dict[str, str]:
         return {
