@@ -15,11 +15,11 @@ export PYTHONPATH := src:.
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint types validate build bench prove wheel schema lock clean \
+.PHONY: help run tools history test lint types validate build bench prove wheel image test-containers schema lock clean \
 	environment environment-test environment-lint environment-sam environment-wheel
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: environment ## dock the sample on the embedded AWS; REQUEST=path/to/run.json docks yours
 	@$(python) -m local run --request "$(REQUEST)" --directory "$(DIRECTORY)" $(ARGS)
@@ -49,7 +49,7 @@ build: environment-sam ## sam build, with plain pip and python3.13
 	@folder=$$(sh scripts/find-python3.13) && PATH="$$folder:$$PATH" $(sam_environment) $(sam) build
 
 bench: environment-test ## the figures of benchmarks/README.md
-	@for name in planning detect ranking outdock batch_children; do \
+	@for name in planning slicing detect ranking outdock batch_children; do \
 		echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; \
 	done
 
@@ -58,6 +58,12 @@ prove: lint types validate build test ## everything that the gate asks for
 wheel: environment-wheel ## the worker as a wheel in dist/, for images that are made elsewhere
 	@rm -f dist/*.whl
 	@.venv-wheel/bin/python -m hatchling build -t wheel
+
+image: ## the worker's image; FROM=<image> wraps one of yours, DOCK=<image> takes dock64 out of yours
+	@FROM="$(FROM)" DOCK="$(DOCK)" DOCK64="$(DOCK64)" TAG="$(TAG)" sh scripts/image $(ARGS)
+
+test-containers: environment-test ## the tools in their containers, against the embedded AWS (needs Docker)
+	@sh scripts/test-containers $(ARGS)
 
 schema: environment ## write docs/request.schema.json from the request's model
 	@$(python) -m local schema > docs/request.schema.json

@@ -144,8 +144,7 @@ def _lines(data: bytes) -> Iterator[bytes]:
 
 
 def _is_line_record(line: bytes) -> bool:
-    text = line.strip()
-    return bool(text) and not text.startswith(b"#")
+    return bool(line.strip()) and not line.startswith(b"#")
 
 
 def _after_lines(data: bytes, start: int, stop: int, lines: int) -> tuple[int, int]:

@@ -4,8 +4,8 @@ What a record is, by the file's ending:
 
 - ``.sdf``, ``.sd``: ends with the line that begins with ``$$$$``; the last one may lack it
   (CTfile formats, https://discover.3ds.com/ctfile-documentation-request-form)
-- ``.smi``, ``.smiles``: a line that is neither blank nor a comment (``#``). A line of headings is a
-  record like any other, for nothing tells it from a molecule
+- ``.smi``, ``.smiles``: a line that is not blank and does not begin with ``#``; a line of
+  headings is a record like any other, for nothing tells it from a molecule
 - ``.pdbqt``: a MODEL to its ENDMDL; outside of models what ends with TORSDOF, as ligands that were
   put one after another do
 - ``.fastq``, ``.fq``: four lines; every record is looked at, and one whose sequence is wrapped over

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from drydock.cutters import CUTTERS, MAX_RECORD_BYTES, NotCuttable
 from drydock.records import cut, kind_of
+from worker.tools.ligands import split_sdf, split_smiles
 from worker.tools.pdbqt import split_ligands
 
 PLENTY = 1 << 40
@@ -35,24 +36,12 @@ def bodies(text, found):
     return [text[first : last + 1] for first, last in found]
 
 
-# -- plain readings of each kind, by which slices are judged
+# -- the readings of each kind by which slices are judged
 
 
-def sdf_records(text):
-    """What RDKit's suppliers take for molecules: texts that end with a line of $$$$."""
-    records, lines = [], []
-    for line in io.BytesIO(text):
-        lines.append(line)
-        if line.startswith(b"$$$$"):
-            records.append(b"".join(lines))
-            lines = []
-    rest = b"".join(lines)
-    return [*records, rest] if rest.strip() else records
-
-
-def smi_records(text):
-    lines = [line.strip() for line in io.BytesIO(text)]
-    return [line for line in lines if line and not line.startswith(b"#")]
+def ligands(split):
+    """What the worker's own reader takes for ligands, names apart."""
+    return lambda text: [(each.text, each.smiles) for each in split(io.BytesIO(text), "x")]
 
 
 def fastq_records(text):
@@ -62,11 +51,12 @@ def fastq_records(text):
     return [tuple(lines[place : place + 4]) for place in range(0, len(lines), 4)]
 
 
-def pdbqt_records(text):
-    return [(ligand.text, ligand.smiles) for ligand in split_ligands(io.BytesIO(text), "x")]
-
-
-PLAIN = {"sdf": sdf_records, "smi": smi_records, "fastq": fastq_records, "pdbqt": pdbqt_records}
+PLAIN = {
+    "sdf": ligands(split_sdf),
+    "smi": ligands(split_smiles),
+    "pdbqt": ligands(split_ligands),
+    "fastq": fastq_records,
+}
 
 
 # -- files
@@ -155,7 +145,7 @@ def test_many_lines_are_counted_right(lines, records, odd):
     text = b"".join(b"C" * length + b"\n" for length in lines)
     text = b"#\n" + text if odd else text
     found = slices(text, "smi", records, sizes=(1000,))
-    counts = [len(smi_records(body)) for body in bodies(text, found)]
+    counts = [len(PLAIN["smi"](body)) for body in bodies(text, found)]
     whole, rest = divmod(len(lines), records)
     assert counts == [records] * whole + ([rest] if rest else [])
 
