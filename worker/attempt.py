@@ -19,6 +19,7 @@ from worker.gpus import check_gpus
 from worker.history import History, HistoryReader
 from worker.journal import Journal
 from worker.logs import log_stream
+from worker.original import original_prefix
 from worker.results import FLUSH_S, MarkerWriter, write_outputs, write_part_record
 from worker.stop_signals import Stop
 from worker.tools import Contribution, Death, FetchedInput, Session, Setting, Tool, make_tool
@@ -58,6 +59,7 @@ class Attempt:
             store, work.output_bucket, work.places, journal, period_s=period
         )
         self._known: Known = look_up(store, work)
+        self._original = original_prefix(work, contract, store, stop, journal)
         self._histories = HistoryReader(store, work.output_bucket, stop, journal)
         self._tool: Tool | None = None
         self._parts_written = 0
@@ -75,6 +77,8 @@ class Attempt:
                 unsettled += outcome == "remains"
         finally:
             self._patiently(self._markers.flush)
+        if self._original is not None and not unsettled + failed:
+            self._original.remove_restart()
         return self._exit_code(unsettled, failed)
 
     def _exit_code(self, unsettled: int, failed: int) -> int:
@@ -102,7 +106,10 @@ class Attempt:
         try:
             tool = self._ready_tool()
             fetched = fetch_input(self._store, record, folder / "fetched", self._stop)
-            history = self._histories.read(self._known.part_keys(record.place), fetched.etag)
+            keys = self._known.part_keys(record.place)
+            if self._original is not None and not keys:
+                keys = self._original.adopt(fetched, folder)
+            history = self._histories.read(keys, fetched.etag)
             parts = history.records
             session = self._open(tool, fetched, folder, history, journal)
             try:
@@ -203,6 +210,8 @@ class Attempt:
         self._patiently(lambda: write_part_record(self._store, bucket, places, sealed))
         self._parts_written += 1
         history.add(sealed)
+        if self._original is not None and restart is not None:
+            self._original.keep_restart(restart)
         self._journal.say("part", index=record.index, part=part.part, progress=sealed.progress)
 
     def _complete(

@@ -10,6 +10,7 @@ from moto import mock_aws
 
 import worker.attempt
 from drydock.task_document import PinnedAsset, PinnedObject
+from tests.worker.dock38.bundles import bundle
 from tests.worker.support import CONTROL, DATA, Shard
 from worker.agent import main
 
@@ -89,3 +90,30 @@ def run(store, scratch, on_path, monkeypatch):
         return main(shard.environment(scratch, child, **extra), using or store)
 
     return run
+
+
+@pytest.fixture
+def by_hand(store, scratch, dock64, monkeypatch):
+    """Starts the worker with the contract's variables; dock64 comes from S3."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    store.put(DATA, "dockfiles/INDOCK", indock().encode())
+    store.put(DATA, "dockfiles/matching_spheres.sph", b"spheres")
+    store.put(DATA, "dockfiles/vdw.vdw", b"grid")
+    store.put(DATA, "bin/dock64", dock64)
+    store.put(DATA, "input/a.db2.tgz", bundle("a", "b"))
+    store.put(DATA, "input/b.db2.tgz", bundle("c"))
+
+    def start(index, using=None, **extra):
+        environment = {
+            "S3_INPUT_LOCATION": f"s3://{DATA}/input",
+            "S3_OUTPUT_LOCATION": f"s3://{DATA}/output",
+            "S3_DOCKFILES_LOCATION": f"s3://{DATA}/dockfiles",
+            "S3_DOCKEXEC_LOCATION": f"s3://{DATA}/bin/dock64",
+            "AWS_BATCH_JOB_ARRAY_INDEX": str(index),
+            "SHRTCACHE": str(scratch),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_ACCESS_KEY": "T",
+        }
+        return main(environment | extra, using or store)
+
+    return start

@@ -2,41 +2,12 @@
 
 import pytest
 
-from tests.worker.dock38.bundles import bundle
 from tests.worker.dock38.conftest import indock
 from tests.worker.support import DATA
-from worker.agent import main
 from worker.endings import Misconfigured
 from worker.tools.indock import rewrite_indock
 
 LINE = "{:30s}{}"
-
-
-@pytest.fixture
-def by_hand(store, scratch, dock64, monkeypatch):
-    """Starts the worker with the contract's variables; dock64 comes from S3."""
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    store.put(DATA, "dockfiles/INDOCK", indock().encode())
-    store.put(DATA, "dockfiles/matching_spheres.sph", b"spheres")
-    store.put(DATA, "dockfiles/vdw.vdw", b"grid")
-    store.put(DATA, "bin/dock64", dock64)
-    store.put(DATA, "input/a.db2.tgz", bundle("a", "b"))
-    store.put(DATA, "input/b.db2.tgz", bundle("c"))
-
-    def start(index, **extra):
-        environment = {
-            "S3_INPUT_LOCATION": f"s3://{DATA}/input",
-            "S3_OUTPUT_LOCATION": f"s3://{DATA}/output",
-            "S3_DOCKFILES_LOCATION": f"s3://{DATA}/dockfiles",
-            "S3_DOCKEXEC_LOCATION": f"s3://{DATA}/bin/dock64",
-            "AWS_BATCH_JOB_ARRAY_INDEX": str(index),
-            "SHRTCACHE": str(scratch),
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "NO_ACCESS_KEY": "T",
-        }
-        return main(environment | extra, store)
-
-    return start
 
 
 def test_the_contracts_variables_are_enough(by_hand, store):
