@@ -15,6 +15,7 @@ from drydock.tasks import Record
 from drydock.uris import S3Uri
 from worker.contract import Contract, HandLocations
 from worker.endings import Misconfigured
+from worker.nowhere import NOWHERE
 from worker.places import by_hand
 from worker.work import Work
 
@@ -31,26 +32,38 @@ def learn_by_hand(store: Store, contract: Contract) -> Work:
     if locations is None:
         raise Misconfigured("neither a task nor locations were given")
     try:
-        record = find_input(store, locations.input, contract.child)
+        record = _record(store, locations, contract.child)
         dockfiles = None if locations.dockfiles is None else _pin(store, locations.dockfiles)
         tool = locations.tool or _recognise(dockfiles)
-        options = _options(store, locations, dockfiles) if tool == "vina" else {}
+        options = _options(store, locations, dockfiles, tool)
         assets = {} if dockfiles is None else {"dockfiles": dockfiles}
+        if locations.script is not None:
+            assets["script"] = _pin_object(store, locations.script.script)
         if locations.dockexec is not None:
             assets["dockexec"] = _pin_object(store, locations.dockexec)
     except NotFound as error:
         raise Misconfigured(f"a location does not exist: {error}") from error
     return Work(
         records=(record,),
-        places=by_hand(locations.output.key),
-        output_bucket=locations.output.bucket,
+        places=by_hand("" if locations.output is None else locations.output.key),
+        output_bucket=NOWHERE if locations.output is None else locations.output.bucket,
         tool=tool,
         options=options,
         assets=assets,
         vcpus=locations.vcpus,
         attempt_seconds=contract.attempt_seconds,
         checkpoint_seconds=contract.checkpoint_seconds or 0,
+        variables=() if locations.script is None else locations.script.variables,
     )
+
+
+def _record(store: Store, locations: HandLocations, index: int) -> Record:
+    """The index'th input; without a location a script is its own."""
+    if locations.input is not None:
+        return find_input(store, locations.input, index)
+    if locations.script is None:
+        raise Misconfigured("S3_INPUT_LOCATION is not set")
+    return Record(place=index, index=index, uri=str(locations.script.script))
 
 
 def find_input(store: Store, location: S3Uri, index: int) -> Record:
@@ -119,21 +132,35 @@ def _recognise(dockfiles: PinnedAsset | None) -> str:
 
 
 def _options(
-    store: Store, locations: HandLocations, dockfiles: PinnedAsset | None
+    store: Store, locations: HandLocations, dockfiles: PinnedAsset | None, tool: str
 ) -> dict[str, Any]:
-    """Vina's options: options.json as in a request, or box.txt as vina's own configuration."""
+    """The tool's options: options.json among the dockfiles, as in a request.
+
+    Vina's may be box.txt, its own configuration. A script's arguments are the container's, and it
+    has the container's credentials unless its options say otherwise.
+    """
     names = _names(dockfiles)
-    folder = locations.dockfiles
-    if folder is None or not names & {"options.json", "box.txt"}:
+    if tool == "vina" and not names & {"options.json", "box.txt"}:
         raise Misconfigured("vina needs options.json or box.txt in S3_DOCKFILES_LOCATION")
-    name = "options.json" if "options.json" in names else "box.txt"
-    text = store.get(folder.bucket, folder.key + name).body.decode(errors="replace")
+    options: dict[str, Any] = {}
+    folder = locations.dockfiles
+    if folder is not None and "options.json" in names:
+        options = _read_options(store, S3Uri(folder.bucket, f"{folder.key}options.json"))
+    elif folder is not None and tool == "vina":
+        options = _read_options(store, S3Uri(folder.bucket, f"{folder.key}box.txt"))
+    if locations.script is not None:
+        options = {"allow_aws": True} | options | locations.script.options()
+    return options
+
+
+def _read_options(store: Store, uri: S3Uri) -> dict[str, Any]:
+    text = store.get(uri.bucket, uri.key).body.decode(errors="replace")
     try:
-        options = json.loads(text) if name == "options.json" else parse_box(text)
+        options = json.loads(text) if uri.key.endswith(".json") else parse_box(text)
     except (ValueError, Malformed) as error:
-        raise Misconfigured(f"{folder}{name}: {error}") from error
+        raise Misconfigured(f"{uri}: {error}") from error
     if not isinstance(options, dict):
-        raise Misconfigured(f"{folder}{name} is no JSON object")
+        raise Misconfigured(f"{uri} is no JSON object")
     return options
 
 
