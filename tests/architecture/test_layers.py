@@ -20,7 +20,7 @@ OPTIONS = {f"{tool}_options" for tool in TOOLS}
 BORDERS = {"request": "pydantic", "settings": "os", "tables": "pyarrow", "checksums": "awscrt"}
 BORDERS |= dict.fromkeys(OPTIONS, "pydantic")
 # The only doors to AWS.
-ADAPTERS = {"executions", "jobs", "messages", "multipart", "outages", "store"}
+ADAPTERS = {"access", "executions", "jobs", "messages", "multipart", "outages", "store"}
 # Where the doors, the clock and randomness are gathered; steps are given them.
 SERVICES = {"services"}
 # What the functions do, one step each: pure decisions between reads and writes through the doors.
@@ -70,7 +70,7 @@ def test_an_adapter_is_a_door_to_aws_and_decides_nothing(module):
     path = CORE[module]
     assert outside(path) <= AWS
     # Of the door to S3 one half is behind the other.
-    behind = {"multipart", "checksums"} if module == "store" else set()
+    behind = {"store": {"multipart", "checksums"}, "access": {"store"}}.get(module, set())
     assert core_modules(path) <= PURE | {"outages"} | behind
 
 
@@ -110,7 +110,7 @@ def test_only_two_functions_load_the_heavy_libraries(path):
 def test_the_worker_knows_neither_functions_nor_their_libraries(path):
     theirs = {"functions", "local", "aws_lambda_powertools", "pydantic", "pyarrow", *AWS}
     assert packages(path) & (theirs | {function.stem for function in FUNCTIONS}) == set()
-    assert core_closure(path) <= PURE | {"store", "multipart", "checksums"}
+    assert core_closure(path) <= PURE | {"access", "store", "multipart", "checksums"}
 
 
 @pytest.mark.parametrize("folder", ["src", "functions", "worker"])
