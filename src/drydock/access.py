@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from drydock.errors import DrydockError, ServiceUnavailable
@@ -63,6 +62,8 @@ def connect(*, with_secrets: bool) -> Access:
 
 def _secret(name: str) -> str | None:
     """The secret of that name; None when there is none."""
+    import boto3  # noqa: PLC0415 - slow, and only those who keep keys as secrets need it
+
     try:
         client = boto3.client("secretsmanager")
     except NoRegionError as error:
