@@ -48,7 +48,8 @@ class Command:
 
     def open(self, fetched: FetchedInput, folder: Path, resume: Resume) -> ProgramSession:
         """Start the program on an input."""
-        return self._runner.open(fetched, folder, resume, self._arguments)
+        name = self._templates[0]
+        return self._runner.open(fetched, folder, resume, self._arguments, name)
 
     def _arguments(self, _folders: Folders, filled: Callable[[str], str]) -> list[str]:
         return [filled(text) for text in self._templates]

@@ -57,6 +57,7 @@ class Folders:
 class Start:
     """How the program is started, and what of it counts; nothing is left to fill in."""
 
+    name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     stdin: Path | None
@@ -105,7 +106,7 @@ class ProgramSession:
         except OSError as error:
             if start.stdin is not None and not start.stdin.is_file():
                 raise Misconfigured(f"options.stdin: {start.stdin} is no file") from error
-            raise Misconfigured(f"{start.command[0]} cannot be started: {error}") from error
+            raise Misconfigured(f"{start.name} cannot be started: {error}") from error
 
     @property
     def unsealed(self) -> int:
@@ -193,7 +194,7 @@ class ProgramSession:
         if not said.strip() and self._start.stdout is None:
             said = self._program.said()
         words = " ".join(said.split())[-_TOLD_CHARS:] or "it said nothing"
-        return f"{Path(self._start.command[0]).name} ended with {ended}: {words}"
+        return f"{self._start.name} ended with {ended}: {words}"
 
     def _account(self) -> Output:
         """What was run, for people; the first output, whose put claims the part's number."""

@@ -94,9 +94,14 @@ class ProgramRunner:
         self.assets: Mapping[str, Path] = {}
 
     def open(
-        self, fetched: FetchedInput, folder: Path, resume: Resume, arguments: Arguments
+        self,
+        fetched: FetchedInput,
+        folder: Path,
+        resume: Resume,
+        arguments: Arguments,
+        name: str,
     ) -> ProgramSession:
-        """Start the program on an input.
+        """Start the program on an input; ``name`` is what people call it.
 
         Raises:
             Misconfigured: there is no such program, or a template has a place without a value.
@@ -116,6 +121,7 @@ class ProgramRunner:
         options = self._options
         environment = self._environment(fetched, folders, filled)
         start = Start(
+            name=name,
             command=_found(arguments(folders, filled), folders.work, environment),
             environment=environment,
             stdin=None if options.stdin is None else Path(filled(options.stdin)),

@@ -72,7 +72,8 @@ class Script:
 
     def open(self, fetched: FetchedInput, folder: Path, resume: Resume) -> ProgramSession:
         """Start the script on an input, as a copy of its own."""
-        return self._runner.open(fetched, folder, resume, self._arguments)
+        name = self._options.name or self._asset.name
+        return self._runner.open(fetched, folder, resume, self._arguments, name)
 
     def _arguments(self, folders: Folders, filled: Callable[[str], str]) -> list[str]:
         options = self._options
@@ -105,11 +106,11 @@ def _reader(script: Path) -> list[str]:
             next((found for name in _SHELLS if (found := shutil.which(name))), "sh"),
             str(script),
         ]
-    words = line[2:].decode(errors="replace").strip(" \t\n").split(None, 1)
-    if words and words[-1].endswith("\r"):
+    if line.endswith(b"\r\n"):
         raise Misconfigured(
             f"{script.name}: its lines end as on Windows (CR LF), so that no interpreter is found"
         )
+    words = line[2:].decode(errors="replace").strip(" \t\n").split(None, 1)
     if not words:
         raise Misconfigured(f"{script.name}: its first line names no interpreter")
     if shutil.which(words[0]) is None:
