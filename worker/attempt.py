@@ -1,30 +1,34 @@
 """An attempt at a pack of inputs: skip what is settled, go on from parts, settle the rest."""
 
-import shutil
+import contextlib
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from drydock.errors import StoreUnavailable
-from drydock.failures import EXIT_AGAIN, EXIT_DONE, EXIT_LATER
+from drydock.failures import EXIT_AGAIN, EXIT_DONE, EXIT_LATER, EXIT_SCRATCH_FULL
 from drydock.markers import Failure, InputSummary
 from drydock.parts import OutputObject, PartOutputs, PartRecord
 from drydock.store import Store
 from drydock.tasks import Record
 from worker.confinement import let_tool_read
 from worker.contract import Contract
-from worker.endings import InputFailed, Interrupted, RestartUnusable
+from worker.endings import InputFailed, Interrupted, RestartUnusable, ScratchFull
 from worker.gpus import check_gpus
 from worker.history import History, HistoryReader
 from worker.journal import Journal
 from worker.logs import log_stream
-from worker.original import original_prefix
 from worker.results import FLUSH_S, MarkerWriter, write_outputs, write_part_record
+from worker.scratch import full_named, remove, tells_of_no_room
 from worker.stop_signals import Stop
 from worker.tools import Contribution, Death, FetchedInput, Session, Setting, Tool, make_tool
 from worker.transfer import fetch_assets, fetch_input
 from worker.work import Known, Work, look_up, run_is_stopped
+
+if TYPE_CHECKING:
+    from worker.original import OriginalPrefix
 
 _POLL_S = 0.05
 # How often the run's stop is looked for between inputs.
@@ -59,17 +63,24 @@ class Attempt:
             store, work.output_bucket, work.places, journal, period_s=period
         )
         self._known: Known = look_up(store, work)
-        self._original = original_prefix(work, contract, store, stop, journal)
+        self._original: OriginalPrefix | None = None
+        if work.by_hand:
+            from worker.original import original_prefix  # noqa: PLC0415 - a run has no use for it
+
+            self._original = original_prefix(work, contract, store, stop, journal)
         self._histories = HistoryReader(store, work.output_bucket, stop, journal)
         self._tool: Tool | None = None
         self._parts_written = 0
         self._stop_read = 0.0
         self._out_of_memory = False
+        self._scratch_full = False
         self._failed_with = EXIT_AGAIN
+        self._died_with: int | None = None
 
     def run(self) -> int:
         """Settle what can be settled; returns the exit code."""
         unsettled = failed = 0
+        self._look_around(self._work.records[0].place)
         try:
             for record in self._work.records:
                 outcome = self._known.settled_as(record.place) or self._settle(record)
@@ -85,6 +96,8 @@ class Attempt:
         if unsettled == 0:
             return self._failed_with if failed and self._work.by_hand else EXIT_DONE
         reason = self._stop.reason
+        if self._passes_codes_on and self._died_with is not None and reason is None:
+            return own_code(self._died_with)
         progress = self._parts_written + self._markers.written
         if reason is not None and reason.kind == "run_stopped":
             return EXIT_LATER
@@ -92,7 +105,14 @@ class Attempt:
             return EXIT_LATER
         if self._out_of_memory and reason is None:
             return EXIT_LATER
+        if self._scratch_full and reason is None:
+            return EXIT_SCRATCH_FULL
         return EXIT_AGAIN
+
+    @property
+    def _passes_codes_on(self) -> bool:
+        """Whether a death's code is the job's: whoever runs a script by hand knows its codes."""
+        return self._work.by_hand and self._work.tool == "script"
 
     def _settle(self, record: Record) -> str:
         """Work on one input: ``done``, ``failed`` or ``remains``."""
@@ -104,26 +124,34 @@ class Attempt:
         (folder / "fetched").mkdir(parents=True)
         parts: list[PartRecord] = []
         try:
-            tool = self._ready_tool()
-            fetched = fetch_input(self._store, record, folder / "fetched", self._stop)
-            keys = self._known.part_keys(record.place)
-            if self._original is not None and not keys:
-                keys = self._original.adopt(fetched, folder)
-            history = self._histories.read(keys, fetched.etag)
-            parts = history.records
-            session = self._open(tool, fetched, folder, history, journal)
-            try:
-                return self._drive(session, record, fetched, history, journal)
-            finally:
-                session.close()
+            with full_named(self._scratch):
+                tool = self._ready_tool()
+                fetched = fetch_input(self._store, record, folder / "fetched", self._stop)
+                keys = self._known.part_keys(record.place)
+                if self._original is not None and not keys:
+                    keys = self._original.adopt(fetched, folder)
+                history = self._histories.read(keys, fetched.etag)
+                parts = history.records
+                session = self._open(tool, fetched, folder, history, journal)
+                with contextlib.closing(session):
+                    return self._drive(session, record, fetched, history, journal)
         except InputFailed as failure:
             self._fail(record, failure, parts)
             return "failed"
         except Interrupted as error:
             journal.say("interrupted", why=str(error))
             return "remains"
+        except ScratchFull as error:
+            self._scratch_full = True
+            journal.say(
+                "scratch_full",
+                why=str(error),
+                needed_bytes=error.needed_bytes,
+                free_bytes=error.free_bytes,
+            )
+            return "remains"
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
 
     def _drive(
         self,
@@ -170,7 +198,10 @@ class Attempt:
         history: History,
     ) -> str:
         self._out_of_memory = self._out_of_memory or death.out_of_memory
-        if death.place is None:
+        self._died_with = death.exit_code
+        no_room = tells_of_no_room(death.reason)
+        self._scratch_full = self._scratch_full or no_room
+        if death.place is None or no_room:
             return self._leave(session, record, fetched, history, death.reason)
         # Recorded even without progress: a second death at the same place is final.
         contribution = session.contribute()
@@ -305,6 +336,17 @@ class Attempt:
             tool.prepare(assets)
             self._tool = tool
         return self._tool
+
+    def _look_around(self, place: int) -> None:
+        """Ask S3 at once for what the first input's turn would ask for one after the other."""
+        with ThreadPoolExecutor(3) as pool:
+            asked = (
+                pool.submit(self._look_for_stop),
+                pool.submit(self._known.markers.at, place),
+                pool.submit(self._known.parts.at, place),
+            )
+        for each in asked:
+            each.result()
 
     def _look_for_stop(self) -> None:
         """Read the run's stop at the start and between inputs, at most once a minute."""

@@ -3,6 +3,7 @@
 EndedEarly
 ├── InputFailed      this input is settled as failed; the others go on
 ├── Misconfigured    nothing in this run can work until something is changed (exit 78)
+├── ScratchFull      there is no room in scratch now; on another machine there may be (exit 74)
 └── Interrupted      a stop was asked for (exit 1)
 """
 
@@ -15,7 +16,7 @@ class InputFailed(EndedEarly):
     """Raised when an input cannot be worked on, whoever tries.
 
     ``failure_class`` is one of ``input_missing``, ``input_changed``, ``bad_input``,
-    ``tool_failed``; ``exit_code`` is the tool's own, when it had one.
+    ``tool_failed``, ``scratch_full``; ``exit_code`` is the tool's own, when it had one.
     """
 
     def __init__(self, failure_class: str, reason: str, exit_code: int | None = None) -> None:
@@ -27,6 +28,21 @@ class InputFailed(EndedEarly):
 
 class Misconfigured(EndedEarly):
     """Raised when nothing in this run can work; the message says what to change."""
+
+
+class ScratchFull(EndedEarly):
+    """Raised when something does not fit into what is free in scratch, ``needed_bytes`` if known.
+
+    ``never``: it would not fit into this scratch if that were empty.
+    """
+
+    def __init__(
+        self, sentence: str, needed_bytes: int | None, free_bytes: int, *, never: bool
+    ) -> None:
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+        self.never = never
+        super().__init__(sentence)
 
 
 class Interrupted(EndedEarly):

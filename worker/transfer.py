@@ -1,23 +1,25 @@
 """Fetching what the attempt needs into scratch: inputs and assets, pinned by ETag."""
 
-import contextlib
+import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from drydock.errors import Changed, InvalidUri, NotFound, StoreUnavailable
+from drydock.errors import Changed, InvalidUri, NotFound
 from drydock.parts import OutputObject
 from drydock.store import Store
 from drydock.task_document import PinnedAsset, PinnedObject
 from drydock.tasks import Record
 from drydock.uris import S3Uri, parse_s3_uri
-from worker.endings import InputFailed, Interrupted, Misconfigured
-from worker.scratch import free_bytes
+from worker.download import PIECE_BYTES, Wanted, download
+from worker.endings import InputFailed, Misconfigured, ScratchFull
+from worker.parallel import each
+from worker.scratch import require_room
 from worker.stop_signals import Stop
 from worker.tools import FetchedInput
 
-
-class NoRoomError(Exception):
-    """Raised when an object is larger than what is free in scratch."""
+# Small objects at once; a large one comes over several connections by itself.
+_AT_ONCE = 16
 
 
 def fetch_input(store: Store, record: Record, folder: Path, stop: Stop) -> FetchedInput:
@@ -25,8 +27,10 @@ def fetch_input(store: Store, record: Record, folder: Path, stop: Stop) -> Fetch
 
     Raises:
         InputFailed: it is gone (``input_missing``), another object than the pinned one
-            (``input_changed``), larger than the scratch (``scratch_full``), or its address is
-            none (``bad_input``).
+            (``input_changed``), larger than the whole scratch (``scratch_full``), or its address
+            is none (``bad_input``).
+        ScratchFull: there is no room for it now.
+        StoreUnavailable: S3 does not give it, or not as it says it is.
         Interrupted: a stop was asked for.
     """
     try:
@@ -34,17 +38,28 @@ def fetch_input(store: Store, record: Record, folder: Path, stop: Stop) -> Fetch
     except InvalidUri as error:
         raise InputFailed("bad_input", str(error)) from error
     target = folder / _safe_name(uri.key)
+    wanted = Wanted(uri, record.etag, record.first_byte, record.last_byte)
     try:
-        etag = _fetch(store, uri, target, stop, record)
+        etag = download(store, wanted, target, stop)
     except NotFound as error:
         raise InputFailed("input_missing", f"{record.uri} is gone") from error
     except Changed as error:
         raise InputFailed(
             "input_changed", f"{record.uri} is not the object that the manifest names any more"
         ) from error
-    except NoRoomError as error:
+    except ScratchFull as error:
+        if not error.never:
+            raise
         raise InputFailed("scratch_full", str(error)) from error
     return FetchedInput(target, record.index, record.uri, etag, record.first_byte)
+
+
+@dataclass(frozen=True, slots=True)
+class _AssetFile:
+    asset: str
+    pinned: PinnedObject
+    uri: S3Uri
+    target: Path
 
 
 def fetch_assets(
@@ -53,13 +68,29 @@ def fetch_assets(
     """Fetch all assets; each becomes a file, or a folder when its URI is a prefix.
 
     Raises:
-        Misconfigured: one is gone or changed since the run began, or its keys are no paths.
+        Misconfigured: one is gone or changed since the run began, its keys are no paths, or the
+            whole scratch is too small for all.
+        ScratchFull: there is no room for all now.
+        StoreUnavailable: S3 does not give one, or not as it says it is.
         Interrupted: a stop was asked for.
     """
-    return {
-        name: _fetch_asset(store, name, asset, folder / name, stop)
-        for name, asset in assets.items()
-    }
+    files = [file for name, asset in assets.items() for file in _files(name, asset, folder / name)]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        require_room(folder, sum(file.pinned.size for file in files), "the assets need")
+        for place in {file.target.parent for file in files} | {folder / name for name in assets}:
+            place.mkdir(parents=True, exist_ok=True)
+        small = [file for file in files if file.pinned.size <= PIECE_BYTES]
+        each(lambda file: _fetch_asset_file(store, file, stop), small, _AT_ONCE, stop)
+        for file in files:
+            if file.pinned.size > PIECE_BYTES:
+                _fetch_asset_file(store, file, stop)
+    except ScratchFull as error:
+        shutil.rmtree(folder)
+        if not error.never:
+            raise
+        raise Misconfigured(str(error)) from error
+    return {name: _place(name, asset, folder / name) for name, asset in assets.items()}
 
 
 def fetch_output(store: Store, bucket: str, output: OutputObject, target: Path, stop: Stop) -> None:
@@ -67,81 +98,49 @@ def fetch_output(store: Store, bucket: str, output: OutputObject, target: Path, 
 
     Raises:
         NotFound, Changed: it is not there any more as it was written.
-        InputFailed: the scratch is full.
+        ScratchFull: there is no room for it now.
+        StoreUnavailable: S3 does not give it, or not as it says it is.
         Interrupted: a stop was asked for.
     """
     uri = S3Uri(bucket, output.key)
-    record = Record(0, 0, str(uri), output.etag, output.size)
-    try:
-        _fetch(store, uri, target, stop, record)
-    except NoRoomError as error:
-        raise InputFailed("scratch_full", str(error)) from error
+    download(store, Wanted(uri, output.etag), target, stop)
     if target.stat().st_size != output.size:
         raise Changed(f"{uri} has {target.stat().st_size} bytes and was {output.size}")
 
 
-def _fetch_asset(store: Store, name: str, asset: PinnedAsset, folder: Path, stop: Stop) -> Path:
-    folder.mkdir(parents=True)
+def _files(name: str, asset: PinnedAsset, folder: Path) -> list[_AssetFile]:
     root = parse_s3_uri(asset.uri)
-    single = len(asset.objects) == 1 and asset.objects[0].uri == asset.uri
-    target = folder
+    files = []
     for pinned in asset.objects:
         uri = parse_s3_uri(pinned.uri)
-        relative = PurePosixPath(uri.key).name if single else uri.key.removeprefix(root.key)
+        relative = uri.key.removeprefix(root.key)
+        if _is_single(asset):
+            relative = PurePosixPath(uri.key).name
         relative = relative.lstrip("/")
-        if not relative or relative.endswith("/"):  # a folder's placeholder
-            continue
-        target = _inside(folder, relative, name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _fetch_pinned(store, name, pinned, uri, target, stop)
-    return target if single else folder
+        if relative and not relative.endswith("/"):  # else a folder's placeholder
+            files.append(_AssetFile(name, pinned, uri, _inside(folder, relative, name)))
+    return files
 
 
-def _fetch_pinned(
-    store: Store, name: str, pinned: PinnedObject, uri: S3Uri, target: Path, stop: Stop
-) -> None:
-    record = Record(0, 0, pinned.uri, pinned.etag, pinned.size)
+def _is_single(asset: PinnedAsset) -> bool:
+    return len(asset.objects) == 1 and asset.objects[0].uri == asset.uri
+
+
+def _place(name: str, asset: PinnedAsset, folder: Path) -> Path:
+    files = _files(name, asset, folder)
+    return files[0].target if _is_single(asset) and files else folder
+
+
+def _fetch_asset_file(store: Store, file: _AssetFile, stop: Stop) -> None:
     try:
-        _fetch(store, uri, target, stop, record)
+        download(store, Wanted(file.uri, file.pinned.etag), file.target, stop)
     except NotFound as error:
-        raise Misconfigured(f"asset {name}: {pinned.uri} is gone; put it back") from error
+        raise Misconfigured(f"asset {file.asset}: {file.uri} is gone; put it back") from error
     except Changed as error:
         raise Misconfigured(
-            f"asset {name}: {pinned.uri} changed since the run began (it was {pinned.etag}); "
-            "put the object back or start a new run"
+            f"asset {file.asset}: {file.uri} changed since the run began (it was "
+            f"{file.pinned.etag}); put the object back or start a new run"
         ) from error
-    except NoRoomError as error:
-        raise Misconfigured(f"asset {name}: {error}") from error
-
-
-def _fetch(store: Store, uri: S3Uri, target: Path, stop: Stop, record: Record) -> str:
-    """Copy an object or a slice of one to a file; returns the object's ETag."""
-    stream = store.get_stream(
-        uri.bucket,
-        uri.key,
-        first_byte=record.first_byte,
-        last_byte=record.last_byte,
-        etag=record.etag,
-    )
-    expected = stream.size
-    if record.first_byte is not None:
-        last = stream.size - 1 if record.last_byte is None else record.last_byte
-        expected = last - record.first_byte + 1
-    if expected > (free := free_bytes(target.parent)):
-        stream.body.close()
-        raise NoRoomError(
-            f"{record.uri} needs {expected} bytes and {free} are free below SHRTCACHE: "
-            "give more scratch or another SHRTCACHE"
-        )
-    received = 0
-    with target.open("wb") as file, contextlib.closing(stream.chunks()) as chunks:
-        for chunk in chunks:
-            if stop.reason is not None:
-                raise Interrupted(stop.reason.text)
-            received += file.write(chunk)
-    if received != expected:
-        raise StoreUnavailable(f"{record.uri}: {received} of {expected} bytes came")
-    return stream.etag
 
 
 def _safe_name(key: str) -> str:

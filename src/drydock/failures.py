@@ -11,6 +11,7 @@ from typing import Literal
 
 EXIT_DONE = 0
 EXIT_AGAIN = 1
+EXIT_SCRATCH_FULL = 74
 EXIT_LATER = 75
 EXIT_MISCONFIGURED = 78
 
@@ -181,6 +182,13 @@ RULES = (
     ),
     # The image's own entry point is a shell that was to run the command.
     Rule("command", "stop_run", NO_WORKER, exit_codes=(127,)),
+    Rule(
+        "scratch_full",
+        "few_times",
+        "The scratch was full: give the machines more disk, or SHRTCACHE a folder with more room; "
+        "the log says how many bytes were needed and how many were free.",
+        exit_codes=(EXIT_SCRATCH_FULL,),
+    ),
     Rule("later", "later", "The worker left the rest to a later round.", exit_codes=(EXIT_LATER,)),
     Rule("again", "again", "The worker asked to be tried again.", exit_codes=(EXIT_AGAIN,)),
     Rule("interrupted", "again", "The container was told to stop.", exit_codes=(130, 143)),

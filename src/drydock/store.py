@@ -16,11 +16,13 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader
 
 from drydock import multipart
+from drydock.checksums import Checksum, of_answer
 from drydock.errors import (
     AlreadyExists,
     Changed,
@@ -46,6 +48,15 @@ _FAILED_CONDITION = {"412", "PreconditionFailed"}
 _RACE = {"409", "ConditionalRequestConflict", "OperationAborted", "NoSuchUpload"}
 _BEYOND = {"416", "InvalidRange"}
 _RACES = 5
+
+
+class _S3Loader(Loader):
+    """Finds the models of S3 without looking through the folders of all services."""
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        """See botocore; ``type_name`` is a kind of model, S3 has each."""
+        del type_name
+        return ["s3"]
 
 
 class _Raced(Conflict):
@@ -76,11 +87,15 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class StoredStream:
-    """An object to read once, from its beginning; ``size`` is that of the whole object."""
+    """An object to read once, from its beginning; ``size`` is that of the whole object.
+
+    ``checksum`` is that of the whole object too, None of a range and where S3 has none to compare.
+    """
 
     body: IO[bytes]
     etag: str
     size: int
+    checksum: Checksum | None = None
 
     def chunks(self, chunk_bytes: int = 1 << 20) -> Generator[bytes, None, None]:
         """The bytes piece by piece; the connection is given back at the end, however it comes.
@@ -143,9 +158,11 @@ class Store:
             request_checksum_calculation="when_supported",
             response_checksum_validation="when_supported",
         )
-        # boto3-stubs type the extra credentials one by one.
-        client = boto3.client("s3", config=config, **cast("dict[str, Any]", credentials))
-        return cls(client, kms_key_id)
+        # Neither boto3 nor the models of all other services: a child of an array starts often.
+        session = botocore.session.get_session()
+        session.register_component("data_loader", _S3Loader())
+        client = session.create_client("s3", config=config, **cast("dict[str, Any]", credentials))
+        return cls(cast("S3Client", client), kms_key_id)
 
     @property
     def region(self) -> str:
@@ -270,10 +287,11 @@ class Store:
             answer = _translated(self._client.get_object)(Bucket=bucket, Key=key, **extra)
         except Conflict as error:
             raise Changed(f"s3://{bucket}/{key} is not the object pinned as {etag}") from error
-        size = answer["ContentLength"]
-        if "ContentRange" in answer:
-            size = int(answer["ContentRange"].rpartition("/")[2])
-        return StoredStream(cast("IO[bytes]", answer["Body"]), answer["ETag"].strip('"'), size)
+        body = cast("IO[bytes]", answer["Body"])
+        etag = answer["ETag"].strip('"')
+        if content_range := answer.get("ContentRange"):
+            return StoredStream(body, etag, int(content_range.rpartition("/")[2]))
+        return StoredStream(body, etag, answer["ContentLength"], of_answer(bucket, answer))
 
     @_translated
     def head(self, bucket: str, key: str) -> Listed:

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from drydock.checksums import Checksum
 from drydock.errors import (
     AlreadyExists,
     Changed,
@@ -319,3 +320,13 @@ def test_an_answer_that_breaks_off_is_an_outage_and_its_connection_is_given_back
     with pytest.raises(StoreUnavailable):
         Store(Client()).get(B, "k")
     assert body.closed
+
+
+def test_the_checksum_of_a_whole_object_comes_with_it_and_of_a_range_does_not(store):
+    store.put(B, "k", b"123456789")
+    whole = store.get_stream(B, "k")
+    assert whole.checksum == Checksum("CRC32", bytes.fromhex("cbf43926"))
+    assert b"".join(whole.chunks()) == b"123456789"
+    ranged = store.get_stream(B, "k", first_byte=1)
+    assert ranged.checksum is None
+    assert b"".join(ranged.chunks()) == b"23456789"

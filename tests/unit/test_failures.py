@@ -10,6 +10,7 @@ ESSENTIAL = "Essential container in task exited"
 PULL = "CannotPullContainerError: Error response from daemon: "
 
 CASES = [
+    (ESSENTIAL, None, 74, "scratch_full", "few_times"),
     # status reason, container reason, exit code -> class, policy
     ("Host EC2 (instance i-0abc) terminated.", None, None, "interrupted", "again"),
     ("Host EC2 (instance i-0abc) terminated.", None, 137, "interrupted", "again"),

@@ -6,7 +6,13 @@ import subprocess
 import sys
 
 from drydock import __version__
-from drydock.failures import EXIT_AGAIN, EXIT_DONE, EXIT_LATER, EXIT_MISCONFIGURED
+from drydock.failures import (
+    EXIT_AGAIN,
+    EXIT_DONE,
+    EXIT_LATER,
+    EXIT_MISCONFIGURED,
+    EXIT_SCRATCH_FULL,
+)
 from tests.worker.support import ROOT
 
 
@@ -28,7 +34,13 @@ def test_help_shows_variables_and_exit_codes_that_the_docs_have():
     assert {"S3_TASK_LOCATION", "S3_INPUT_LOCATION", "TOOL"} <= set(variables)
     assert [name for name in variables if f"{name}" not in docs] == []
     codes = [int(code) for code in re.findall(r"^  (\d+)  ", answer.stdout, re.MULTILINE)]
-    assert codes == [EXIT_DONE, EXIT_AGAIN, EXIT_LATER, EXIT_MISCONFIGURED]
+    assert codes == [
+        EXIT_DONE,
+        EXIT_AGAIN,
+        EXIT_SCRATCH_FULL,
+        EXIT_LATER,
+        EXIT_MISCONFIGURED,
+    ]
     assert max(map(len, answer.stdout.splitlines())) <= 100
 
 
