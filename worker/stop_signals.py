@@ -58,7 +58,7 @@ class Stop:
         self._end = math.inf
         self._reason: StopReason | None = None
         # Unlike threading.Event, SimpleQueue.put may be called from a signal's handler.
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def set_deadline(self, deadline: float) -> None:
         """Ask for a stop when the clock reaches ``deadline``."""
@@ -69,7 +69,11 @@ class Stop:
         if self._reason is None:
             self._reason = StopReason(kind, text)
         self._end = min(self._end, self._clock() + GRACE_S[kind])
-        self._wake.put(None)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let :meth:`wait` return; may be called by a signal's handler."""
+        self._woken.put(None)
 
     @property
     def reason(self) -> StopReason | None:
@@ -88,19 +92,27 @@ class Stop:
         self._sleep(seconds)
 
     def wait(self, seconds: float) -> None:
-        """Sleep, at most until somebody asks for a stop."""
+        """Sleep, at most until somebody asks for a stop or a program has ended."""
         if self.reason is None:
             with contextlib.suppress(queue.Empty):
-                self._wake.get(timeout=seconds)
+                self._woken.get(timeout=seconds)
 
 
 def heed_signals(stop: Stop) -> dict[signal.Signals, Any]:
-    """Let signals ask ``stop`` from now on; returns what handled them before."""
+    """Let signals ask ``stop`` from now on; returns what handled them before.
+
+    The end of a program, which is no reason to stop, ends :meth:`Stop.wait` too.
+    """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         stop.ask("signal", signal.Signals(number).name)
 
-    return {number: signal.signal(number, handle) for number in _SIGNALS}
+    def wake(_number: int, _frame: FrameType | None) -> None:
+        stop.wake()
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, wake)
+    return before
 
 
 @contextlib.contextmanager
