@@ -102,10 +102,11 @@ class Build:
             topology.setPeriodicBoxVectors(system.getDefaultPeriodicBoxVectors())
         simulation = _blaming(
             "bad_input",
+            "the system cannot be simulated",
             lambda: app.Simulation(topology, system, integrator, platform, properties),
         )
         if self._about is None:
-            _blaming("bad_input", lambda: self._begin(simulation))
+            _blaming("bad_input", "the simulation cannot begin", lambda: self._begin(simulation))
         return simulation
 
     def restore(self, simulation: Any) -> bool:
@@ -139,7 +140,8 @@ class Build:
                 "bad_input", "there is no structure: give it in the input or as assets.structure"
             )
         kind = app.PDBxFile if path.name.lower().endswith(MMCIF) else app.PDBFile
-        return _blaming("bad_input", lambda: kind(str(path)))
+        what = f"the structure {path.name} cannot be read"
+        return _blaming("bad_input", what, lambda: kind(str(path)))
 
     def _system(self) -> Any:
         if self._files.system is not None:
@@ -155,7 +157,9 @@ class Build:
                 "there is no system: give options.forcefield, assets.forcefield, assets.system or "
                 "inputs that hold a serialised System",
             )
-        forcefield = _blaming("misconfigured", lambda: app.ForceField(*names))
+        forcefield = _blaming(
+            "misconfigured", "the force field cannot be read", lambda: app.ForceField(*names)
+        )
         topology = self._structure.topology
         method = options.nonbonded_method
         if method is None:
@@ -164,6 +168,7 @@ class Build:
         mass = options.hydrogen_mass_amu
         return _blaming(
             "bad_input",
+            "the force field does not fit the structure",
             lambda: forcefield.createSystem(
                 topology,
                 nonbondedMethod=getattr(app, method),
@@ -212,7 +217,7 @@ class Build:
         context, options = simulation.context, self._options
         has_velocities = False
         if self._files.state is not None:
-            has_velocities = self._take_state(context)
+            has_velocities = self._take_state(context, self._files.state)
         else:
             vectors = self._structure.topology.getPeriodicBoxVectors()
             if vectors is not None:
@@ -228,22 +233,27 @@ class Build:
         context.setTime(0)
         context.setStepCount(0)
 
-    def _take_state(self, context: Any) -> bool:
+    def _take_state(self, context: Any, state_path: Path) -> bool:
         """Begin where another simulation was; whether it had velocities."""
-        state = _deserialised(self._files.state)
+        state = _deserialised(state_path)
         context.setPeriodicBoxVectors(*state.getPeriodicBoxVectors())
         context.setPositions(state.getPositions())
+        holds = state.getDataTypes()
+        if holds & openmm.State.Parameters:
+            self._take_parameters(context, state)
+        has_velocities = bool(holds & openmm.State.Velocities)
+        if has_velocities:
+            context.setVelocities(state.getVelocities())
+        return has_velocities
+
+    def _take_parameters(self, context: Any, state: Any) -> None:
+        """Those that this system has, too."""
         known = set(context.getParameters())
         if self._options.pressure_bar is not None:
             known -= set(_BAROSTAT_PARAMETERS)
         for name, value in state.getParameters().items():
             if name in known:
                 context.setParameter(name, value)
-        try:
-            context.setVelocities(state.getVelocities())
-        except openmm.OpenMMException:  # it holds none
-            return False
-        return True
 
     def _temperature(self, integrator: Any) -> Any:
         own = getattr(integrator, "getTemperature", None)
@@ -293,12 +303,16 @@ def barostat_steps(system: Any) -> int:
     return max((steps for steps in found if steps > 0), default=1)
 
 
-def _deserialised(path: Path | None) -> Any:
-    text = "" if path is None else path.read_text("utf-8", errors="replace")
-    return _blaming("bad_input", lambda: openmm.XmlSerializer.deserialize(text))
+def _deserialised(path: Path) -> Any:
+    text = path.read_text("utf-8", errors="replace")
+    return _blaming(
+        "bad_input",
+        f"{path.name} cannot be read",
+        lambda: openmm.XmlSerializer.deserialize(text),
+    )
 
 
-def _blaming(kind: str, make: Callable[[], Any]) -> Any:
+def _blaming(kind: str, what: str, make: Callable[[], Any]) -> Any:
     """What ``make`` returns; whatever it raises is the fault of what the user gave."""
     try:
         return make()
@@ -306,7 +320,9 @@ def _blaming(kind: str, make: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         # PDB, CIF and force fields are read by Python code that raises whatever it meets.
-        text = " ".join(str(error).split())[:1000] or type(error).__name__
+        text = " ".join(str(error).split())[:1000]
         if "out of memory" in text.lower():
             raise MemoryError(text) from error
-        raise CannotSimulateError(kind, f"OpenMM: {text}") from error
+        if not isinstance(error, (openmm.OpenMMException, ValueError)):
+            text = f"{type(error).__name__}: {text}"
+        raise CannotSimulateError(kind, f"{what}: {text}") from error

@@ -8,6 +8,7 @@ State: full precision, readable everywhere. ``about.json`` tells of both, with t
 import hashlib
 import json
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,6 +18,17 @@ from pathlib import Path
 CHECKPOINT, STATE, ABOUT = "checkpoint", "state.xml", "about.json"
 # Numbers as text: packing them harder takes seconds and gains little.
 _LEVEL = 1
+# What zipfile raises where something else was expected; for a strange method, a RuntimeError.
+_BROKEN = (
+    OSError,
+    KeyError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class RestartError(Exception):
@@ -85,7 +97,7 @@ def _read(path: Path, name: str) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(name)
-    except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _BROKEN as error:
         raise RestartError(f"the restart is cut or broken: {error}") from error
 
 

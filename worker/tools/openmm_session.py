@@ -213,7 +213,8 @@ class OpenMMSession:
         place = f"after step {self._sealed}"
         if place in self._resume.troubles:
             told = f"{told}; it happened {place} before"
-            raise InputFailed("tool_failed", told, code)
+            # Positive ones are our own program's.
+            raise InputFailed("tool_failed", told, code if code < 0 else None)
         self.death = Death(told, place, code)
 
     def _last_words(self, program: Program, code: int) -> str:
