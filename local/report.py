@@ -15,7 +15,7 @@ from rich.table import Table
 from drydock.detection import run_keys
 from drydock.errors import NotFound
 from drydock.keys import ControlKeys
-from drydock.markers import parse_done, parse_marker_name
+from drydock.markers import InputSummary, parse_done, parse_marker_name
 from drydock.run_document import RunDocument
 from drydock.store import Store
 from drydock.tasks import Record, parse_tasks
@@ -44,9 +44,10 @@ class Account:
         read = self.fields
         settled = read["inputs"] - read["remaining"]
         molecules, lost = read["molecules"], read["failed_molecules"]
+        # What knows no molecules has none to tell of.
+        told = f"{molecules} of {molecules + lost} molecules, " if molecules or lost else ""
         return (
-            f"{molecules} of {molecules + lost} molecules, "
-            f"{settled} of {read['inputs']} inputs settled: {read['done']} done, "
+            f"{told}{settled} of {read['inputs']} inputs settled: {read['done']} done, "
             f"{read['failed']} failed, {read['skipped']} skipped, {read['remaining']} remaining"
         )
 
@@ -152,8 +153,11 @@ class Report:
                 body = self._store.get(self._run.output_bucket, found.key).body
                 for summary in parse_done(body, name):
                     if summary.place == record.place and len(summary.chain) > 1:
-                        return ", which went on after the last finished molecule"
+                        return f", which went on after {self._last_kept(summary)}"
         return ""
+
+    def _last_kept(self, summary: InputSummary) -> str:
+        return "the last finished molecule" if summary.molecules else "its last checkpoint"
 
     def _name(self, child: Child) -> str:
         inputs = ", ".join(record.uri.rpartition("/")[2] for record in self._records(child)) or "?"

@@ -32,6 +32,11 @@ class Accounts:
                 f"{self.skipped} skipped + {self.remaining} remaining is not {self.inputs}"
             )
 
+    @property
+    def knows_molecules(self) -> bool:
+        """Whether the tool may have any: one whose inputs are done without knows none."""
+        return bool(self.molecules or not self.done)
+
     def as_json(self) -> dict[str, Any]:
         """The accounts as plain data."""
         return asdict(self)

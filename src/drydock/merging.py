@@ -38,7 +38,8 @@ def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]
     ended = verdict(accounts, stop.reason if stop else None, stop.text if stop else None)
     turns = {item["shard"]: turn for item, (_, turn) in zip(items, found, strict=True)}
     best = _best(services, run, turns)
-    _write(services, run, "top.csv", top_csv(best), "text/csv")
+    if accounts.knows_molecules:
+        _write(services, run, "top.csv", top_csv(best), "text/csv")
     _write_poses(services, run, best)
     _write_failures(services, run, turns)
     _write(services, run, "run.json", _provenance(run), "application/json")

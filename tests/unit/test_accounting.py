@@ -73,3 +73,15 @@ def test_a_run_with_anything_remaining_never_succeeds(reason, status, error):
     assert (found.status, found.error) == (status, error)
     assert "1 of 4 inputs remain" in found.cause
     assert reason is None or "why" in found.cause
+
+
+@pytest.mark.parametrize(
+    ("done", "molecules", "knows"), [(2, 5, True), (0, 0, True), (2, 0, False), (0, 5, True)]
+)
+def test_inputs_that_are_done_without_molecules_tell_of_a_tool_that_knows_none(
+    done, molecules, knows
+):
+    found = Accounts(
+        inputs=3, done=done, failed=3 - done, skipped=0, remaining=0, molecules=molecules
+    )
+    assert found.knows_molecules is knows

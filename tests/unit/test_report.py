@@ -35,6 +35,11 @@ def test_an_account_adds_up_when_every_input_is_in_one_column():
     )
 
 
+def test_a_run_that_knows_no_molecules_does_not_count_any():
+    account = Account(5, FIELDS | {"molecules": 0, "failed_molecules": 0})
+    assert account.in_words().startswith("5 of 5 inputs settled: 3 done")
+
+
 @pytest.mark.parametrize("changes", [{"done": 2}, {"done": 4}, {"inputs": 6}, {"skipped": 0}])
 def test_an_account_that_loses_or_doubles_an_input_does_not_add_up(changes):
     assert not Account(5, FIELDS | changes).adds_up()
