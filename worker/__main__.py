@@ -4,6 +4,7 @@ import os
 import sys
 
 from worker.confinement import confine_worker
+from worker.fetch_and_run import is_asked_for
 from worker.stop_signals import Stop, heed_signals
 
 
@@ -15,13 +16,14 @@ def main() -> int:
     confine_worker()
     stop = Stop()
     heed_signals(stop)
-    if len(sys.argv) > 1:
+    arguments = sys.argv[1:]
+    if arguments and not is_asked_for(os.environ):
         from worker.command_line import read_arguments  # noqa: PLC0415 - seldom needed
 
-        read_arguments(sys.argv[1:])
+        read_arguments(arguments)
     from worker.agent import main  # noqa: PLC0415 - see above
 
-    return main(os.environ, stop=stop)
+    return main(os.environ, stop=stop, arguments=arguments)
 
 
 if __name__ == "__main__":
