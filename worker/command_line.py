@@ -24,6 +24,10 @@ variables, by hand:
   S3_OUTPUT_LOCATION          outputs go below <index>/
   S3_DOCKFILES_LOCATION       copied with all below it, for the tool
   S3_DOCKEXEC_LOCATION        the executable of DOCK 3.8 (dock64 on PATH)
+  BATCH_FILE_TYPE             script or zip, to fetch and run
+  BATCH_FILE_S3_URL           that script or zip; the container's arguments are its own
+  NO_ACCESS_KEY               any text: S3 with the role or these keys; empty: with keys that
+                              Secrets Manager keeps as aws_access_key and aws_secret_key
   TOOL, VCPUS                 which tool (by the dockfiles), how many threads it starts (1)
   ATTEMPT_SECONDS             the attempt's deadline (none)
   CHECKPOINT_SECONDS          the period of parts (at a stop alone)
@@ -37,7 +41,7 @@ exit codes:
   78   nothing can work until something is changed; a sentence on stderr says what
   by hand a failed input exits with the tool's own code when it had one, else with 1
 
-docs/worker.md has all of them, with their defaults and what a wrong value gets."""
+docs/by_hand.md has all of them, with their defaults and what a wrong value gets."""
 
 
 class _Parser(argparse.ArgumentParser):

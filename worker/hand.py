@@ -4,7 +4,9 @@ The index'th input is found in a list or below a prefix; outputs go below ``<out
 markers and parts below the output as in a run.
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from drydock.errors import Malformed, NotFound
@@ -31,18 +33,23 @@ def learn_by_hand(store: Store, contract: Contract) -> Work:
     locations = contract.by_hand
     if locations is None:
         raise Misconfigured("neither a task nor locations were given")
-    try:
-        record = _record(store, locations, contract.child)
+    record = _record(store, locations, contract.child)
+    with _named("S3_OUTPUT_LOCATION", locations.output):
+        if locations.output is not None:
+            next(store.list_pages(locations.output.bucket, locations.output.key, page_size=1))
+    assets: dict[str, PinnedAsset] = {}
+    with _named("S3_DOCKFILES_LOCATION", locations.dockfiles):
         dockfiles = None if locations.dockfiles is None else _pin(store, locations.dockfiles)
         tool = locations.tool or _recognise(dockfiles)
         options = _options(store, locations, dockfiles, tool)
-        assets = {} if dockfiles is None else {"dockfiles": dockfiles}
-        if locations.script is not None:
+    if dockfiles is not None:
+        assets["dockfiles"] = dockfiles
+    if locations.script is not None:
+        with _named("BATCH_FILE_S3_URL", locations.script.script):
             assets["script"] = _pin_object(store, locations.script.script)
-        if locations.dockexec is not None:
+    if locations.dockexec is not None:
+        with _named("S3_DOCKEXEC_LOCATION", locations.dockexec):
             assets["dockexec"] = _pin_object(store, locations.dockexec)
-    except NotFound as error:
-        raise Misconfigured(f"a location does not exist: {error}") from error
     return Work(
         records=(record,),
         places=by_hand("" if locations.output is None else locations.output.key),
@@ -57,10 +64,20 @@ def learn_by_hand(store: Store, contract: Contract) -> Work:
     )
 
 
+@contextlib.contextmanager
+def _named(variable: str, location: S3Uri | None) -> Iterator[None]:
+    """Name the variable whose location is not there."""
+    try:
+        yield
+    except NotFound as error:
+        raise Misconfigured(f"{variable}: {location} does not exist: {error}") from error
+
+
 def _record(store: Store, locations: HandLocations, index: int) -> Record:
     """The index'th input; without a location a script is its own."""
     if locations.input is not None:
-        return find_input(store, locations.input, index)
+        with _named("S3_INPUT_LOCATION", locations.input):
+            return find_input(store, locations.input, index)
     if locations.script is None:
         raise Misconfigured("S3_INPUT_LOCATION is not set")
     return Record(place=index, index=index, uri=str(locations.script.script))

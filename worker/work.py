@@ -58,9 +58,13 @@ def learn(store: Store, task: S3Uri, child: int) -> Work:
         document = parse_task_document(store.get(task.bucket, task.key).body)
         records = _records(store, document, child)
     except NotFound as error:
-        raise Misconfigured(f"the round's task document or list is gone: {error}") from error
+        raise Misconfigured(
+            f"{task}: the round's task document or list is gone: {error}"
+        ) from error
     except Malformed as error:
-        raise Misconfigured(f"the round's task document or list cannot be read: {error}") from error
+        raise Misconfigured(
+            f"{task}: the round's task document or list cannot be read: {error}"
+        ) from error
     assets = dict(document.assets)
     if document.dockfiles is not None:
         assets["dockfiles"] = document.dockfiles

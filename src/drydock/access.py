@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from drydock.errors import DrydockError, ServiceUnavailable
 from drydock.store import Store
@@ -17,7 +17,7 @@ from drydock.store import Store
 ACCESS_KEY, SECRET_KEY = "aws_access_key", "aws_secret_key"  # names of secrets, no secrets
 _INSTEAD = "or set NO_ACCESS_KEY=T to use S3 with the role or the environment's own keys"
 # https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html
-_MAY_PASS = {"InternalServiceError", "InternalFailure", "ServiceUnavailable", "ThrottlingException"}
+_SERVERS_FAULT = 500
 
 
 class NoAccess(DrydockError):
@@ -64,19 +64,18 @@ def _secret(name: str) -> str | None:
     """The secret of that name; None when there is none."""
     import boto3  # noqa: PLC0415 - slow, and only those who keep keys as secrets need it
 
-    try:
-        client = boto3.client("secretsmanager")
-    except NoRegionError as error:
-        raise NoAccess(
-            f"Secrets Manager needs a Region: set AWS_DEFAULT_REGION, {_INSTEAD}"
-        ) from error
+    session = boto3.session.Session()
+    if not session.region_name:
+        raise NoAccess(f"Secrets Manager needs a Region: set AWS_DEFAULT_REGION, {_INSTEAD}")
+    client = session.client("secretsmanager")
     try:
         text = client.get_secret_value(SecretId=name).get("SecretString", "")
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code == "ResourceNotFoundException":
             return None
-        if code in _MAY_PASS:
+        if status >= _SERVERS_FAULT or code == "ThrottlingException":
             raise ServiceUnavailable(f"Secrets Manager: {error}") from error
         raise NoAccess(f"Secrets Manager refuses {name}: {error}: allow it, {_INSTEAD}") from error
     except BotoCoreError as error:

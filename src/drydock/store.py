@@ -42,7 +42,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
-_REFUSED = {"403", "AccessDenied", "AllAccessDisabled"}
+_REFUSED = {
+    *("403", "AccessDenied", "AllAccessDisabled"),
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch"),
+}
 _FAILED_CONDITION = {"412", "PreconditionFailed"}
 # The last: an upload in parts is gone, perhaps because it was completed and the answer was lost.
 _RACE = {"409", "ConditionalRequestConflict", "OperationAborted", "NoSuchUpload"}
@@ -64,7 +67,7 @@ class _Raced(Conflict):
 
 
 class AccessDenied(DrydockError):
-    """Raised when the caller's role may not do what it asked of S3."""
+    """Raised when the caller may not do what it asked of S3, or its keys are none."""
 
 
 @dataclass(frozen=True, slots=True)

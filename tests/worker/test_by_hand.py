@@ -199,13 +199,6 @@ def test_a_box_without_a_side_is_none():
         parse_box(BOX.replace("size_z = 14", ""))
 
 
-def test_an_empty_no_access_key_is_answered_and_the_role_is_used(by_hand, listing, capsys):
-    assert by_hand("input", 0, NO_ACCESS_KEY="") == 0
-    assert "takes no keys from Secrets Manager" in capsys.readouterr().out
-    assert by_hand("input", 0) == 0
-    assert "Secrets Manager" not in capsys.readouterr().out
-
-
 class FailingTool:
     """A tool whose program ends with a code of its own."""
 

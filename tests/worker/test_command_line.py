@@ -29,7 +29,7 @@ def asked(*arguments, **extra):
 def test_help_shows_variables_and_exit_codes_that_the_docs_have():
     answer = asked("--help")
     assert (answer.returncode, answer.stderr) == (0, "")
-    docs = (ROOT / "docs" / "worker.md").read_text()
+    docs = (ROOT / "docs" / "by_hand.md").read_text()
     variables = re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\bTOOL\b|\bVCPUS\b", answer.stdout)
     assert {"S3_TASK_LOCATION", "S3_INPUT_LOCATION", "TOOL"} <= set(variables)
     assert [name for name in variables if f"{name}" not in docs] == []
