@@ -13,7 +13,7 @@ from worker.program import Program, clean_environment, import_environment
 RECEPTOR = "receptor.pdbqt"
 # Of one molecule, where the request sets no limit a ligand: a macrocycle takes about a second.
 PREPARE_SECONDS = 60
-# RDKit and Meeko work in one thread; the libraries below them start as many as there are CPUs.
+# For programs in Python: the libraries below numpy start as many threads as there are CPUs.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -44,7 +44,7 @@ class Programs:
         command += ["--cpu", str(self.vcpus), *self.flags, "--batch", *ligands]
         environment = clean_environment(folder, self.variables)
         if self.writes_whole_files:
-            environment |= import_environment()
+            environment = _ONE_THREAD | environment | import_environment()
         return Program(command, folder, environment)
 
     def prepare(self, molecules: str, prepared: str, number: int, folder: Path) -> Program:
