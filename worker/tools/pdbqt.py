@@ -16,6 +16,8 @@ _SMILES = re.compile(rb"REMARK\s+SMILES\s+(?!IDX\b)(\S+)\s*", re.IGNORECASE)
 _MODEL_TITLE = re.compile(rb"\s*MODEL(?:\s+\d+(?=\s))?\s*(.*?)\s*", re.DOTALL)
 # Lines that belong to no ligand when they stand alone.
 _IDLE = re.compile(rb"(REMARK\b.*|END|TER|CONECT\b.*|USER\b.*|)\s*", re.DOTALL)
+# The first words of lines that every ligand has.
+_NEEDED = (b"ROOT", b"ENDROOT", b"TORSDOF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,12 @@ class _Block:
     lines: list[bytes] = field(default_factory=list)
     size: int = 0
     in_model: bool = False
-    has_root: bool = False
+    words: set[bytes] = field(default_factory=set)
 
-    def add(self, line: bytes) -> None:
+    def add(self, line: bytes, word: bytes) -> None:
+        """Take a line, of which ``word`` is the first one."""
+        if word in _NEEDED:
+            self.words.add(word)
         self.size += len(line)
         if self.size <= MAX_LIGAND_BYTES:
             self.lines.append(line)
@@ -71,7 +76,8 @@ def split_ligands(lines: Iterable[bytes], stem: str) -> Iterator[Ligand]:
 def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
     block = _Block()
     for line in lines:
-        word = line.split(None, 1)[0] if line.strip() else b""
+        words = line.split(None, 1)
+        word = words[0] if words else b""
         if word == b"MODEL":
             if not block.is_idle:
                 yield block
@@ -81,15 +87,13 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
             if block.in_model or not block.is_idle:
                 yield block
             block = _Block()
-        elif word == b"ROOT" and block.has_root and not block.in_model:
+        elif word == b"ROOT" and word in block.words and not block.in_model:
             following = block.split_trailing_remarks()
             yield block
             block = following
-            block.add(line)
-            block.has_root = True
+            block.add(line, word)
         else:
-            block.add(line)
-            block.has_root = block.has_root or word == b"ROOT"
+            block.add(line, word)
             if word == b"TORSDOF" and not block.in_model:
                 yield block
                 block = _Block()
@@ -98,8 +102,9 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
 
 
 def _ligand(ordinal: int, block: _Block, fallback: str) -> Ligand:
-    names = [match[1] for line in block.lines if (match := _NAME.fullmatch(line))]
-    smiles = [match[1] for line in block.lines if (match := _SMILES.fullmatch(line))]
+    remarks = [line for line in block.lines if line[:6].upper() == b"REMARK"]
+    names = [match[1] for line in remarks if (match := _NAME.fullmatch(line))]
+    smiles = [match[1] for line in remarks if (match := _SMILES.fullmatch(line))]
     return Ligand(
         ordinal=ordinal,
         id=name_of(names[0] if names else block.title, fallback),
@@ -113,8 +118,7 @@ def _problem(block: _Block) -> str | None:
     """What vina refuses for certain, found without starting it."""
     if problem := too_large(block.size):
         return problem
-    words = {line.split(None, 1)[0] for line in block.lines if line.strip()}
-    missing = [word.decode() for word in (b"ROOT", b"ENDROOT", b"TORSDOF") if word not in words]
+    missing = [word.decode() for word in _NEEDED if word not in block.words]
     if missing:
         return f"no PDBQT of a ligand: no {' and no '.join(missing)} line"
     return None

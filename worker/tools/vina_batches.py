@@ -84,7 +84,9 @@ class Batches:
         return [f"{ligand.ordinal}.pdbqt" for ligand in self.waiting if ligand.problem is None]
 
     def _write(self, ordinal: int, text: bytes) -> None:
-        (self.folder / f"{ordinal}.pdbqt").write_bytes(text)
+        # A path's own methods would take as long as the system does.
+        with open(f"{self.folder}/{ordinal}.pdbqt", "wb", buffering=0) as file:  # noqa: PTH123
+            file.write(text)
 
 
 def _molecule(ligand: Ligand) -> str:
