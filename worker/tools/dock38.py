@@ -4,6 +4,7 @@ DOCK is licensed to its users and never part of this project: ``dock64`` is in t
 PATH, or an asset. Its parameters are INDOCK and the grids in the dockfiles.
 """
 
+import errno
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from worker.tools.dock38_session import Dock38Session
 from worker.tools.indock import NAME, rewrite_indock
 
 EXECUTABLE_ASSET = "dockexec"
+_NO_PROGRAM = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOEXEC)
 # Options of a request that the enumeration has dealt with.
 _KNOWN_OPTIONS = {"recursive"}
 
@@ -66,6 +68,9 @@ class Dock38:
         """Start dock64 in ``folder``, which is made; ``../dockfiles`` is there already.
 
         DOCK deletes ``restart`` once it has read it: it gets a copy.
+
+        Raises:
+            Misconfigured: this is no program of this machine's kind, or may not be executed.
         """
         folder.mkdir()
         (folder / NAME).write_text(self._indock, "latin-1")
@@ -73,7 +78,12 @@ class Dock38:
             (folder / RESTART).write_text(text, "latin-1")
         environment = clean_environment(folder, self._variables)
         command = [str(self._program), NAME]
-        return Run(command, folder, environment, bundle, restart.left_out)
+        try:
+            return Run(command, folder, environment, bundle, restart.left_out)
+        except OSError as error:
+            if error.errno not in _NO_PROGRAM:
+                raise
+            raise Misconfigured(f"dock64 cannot be started: {error}") from error
 
 
 def _find_program(asset: Path | None) -> Path:

@@ -142,6 +142,19 @@ def test_dock64_may_be_an_asset(shard, run, store, on_path, dock64):
     assert run(made) == 0
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b"\x7fELF of another kind", "Exec format"), (b"#!/no/such\n", "No such file")],
+)
+def test_a_dock64_that_is_no_program_stops_the_run(shard, run, store, on_path, body, said):
+    on_path.write_bytes(body)
+    made = shard(("in/a.db2", db2("a")))
+    assert run(made) == 78
+    told = store.get(DATA, made.keys.misconfigured(0, 0)).body.decode()
+    assert told.startswith("dock64 cannot be started: ")
+    assert said in told
+
+
 def test_a_pack_goes_on_after_an_input_that_fails(shard, run):
     made = shard(
         ("in/0.db2", db2("a")), ("in/1.db2", b""), ("in/2.db2", db2("b")), inputs_per_job=3
