@@ -9,8 +9,13 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from drydock.errors import AlreadyExists
+from drydock.store import Store
+from drydock.uris import S3Uri
 from local.gateway import ApiCall
 from local.specs import BucketSpec
+from worker.download import Wanted, download
+from worker.stop_signals import Stop
 
 
 @pytest.fixture
@@ -199,6 +204,18 @@ def test_a_multipart_upload_can_be_conditional(aws, bucket):
     upload(b"first")
     assert error_of(upload, body=b"second") == "PreconditionFailed"
     assert s3.get_object(**here)["Body"].read() == b"first"
+
+
+def test_a_large_object_goes_up_in_parts_and_is_a_file_of_the_directory(aws, bucket, tmp_path):
+    store, body = Store(aws.client("s3")), bytes(range(256)) * (17 * 4096)
+    etag = store.put_once(bucket, "in-parts", body)
+    assert etag.endswith("-3")
+    with pytest.raises(AlreadyExists):
+        store.put_once(bucket, "in-parts", body[::-1])
+    download(store, Wanted(S3Uri(bucket, "in-parts"), etag), tmp_path / "back", Stop())
+    assert (tmp_path / "back").read_bytes() == body
+    kept = [path for path in aws.directory.rglob("in-parts") if path.is_file()]
+    assert [path.read_bytes() == body for path in kept] == [True]
 
 
 def test_put_events_reach_the_bus_and_nobody_speaks_as_aws(aws):
