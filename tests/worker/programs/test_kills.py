@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import tempfile
+from pathlib import Path
 
 import boto3
 import psutil
@@ -11,6 +13,7 @@ import pytest
 
 from tests.worker.programs.jobs import INPUT, NUMBERS, STEPS
 from tests.worker.support import CONTROL, DATA, finish, start_worker, until
+from worker.confinement import TOOL_ID
 
 
 @pytest.fixture
@@ -66,3 +69,31 @@ def test_sigterm_to_the_worker_is_a_stop_of_the_script(script, endpoint, scratch
     assert code == 0, stderr
     assert json.loads(made.results()[0]["result.json"])["done"] == NUMBERS
     assert [event["stdout"] for event in events if "stdout" in event] == ["finished 12"]
+
+
+def test_a_script_owns_its_folders_whoever_it_runs_as(script, endpoint):
+    """A worker that is root lets it run as another user, to whom the folders are given."""
+    text = (
+        "#!/bin/sh\n"
+        'if [ -e "$CHECKPOINT_DIR/x" ]; then\n'
+        '  echo 2 > "$CHECKPOINT_DIR/x.tmp"; mv "$CHECKPOINT_DIR/x.tmp" "$CHECKPOINT_DIR/x"\n'
+        '  id -u > "$OUTPUT_DIR/user"; cat "$INPUT" > "$OUTPUT_DIR/copy"\n'
+        '  touch here "$TMPDIR/there"\n'
+        "  exit 0\n"
+        "fi\n"
+        'echo 1 > "$CHECKPOINT_DIR/x"\n'
+        "exit 9\n"
+    )
+    made = script(text)
+    base = Path(tempfile.mkdtemp(prefix="drydock-test-", dir="/tmp"))
+    base.chmod(0o755)
+    try:
+        for attempt, expected in ((1, 1), (2, 0)):
+            code, _, stderr = finish(start_worker(made, base, endpoint, attempt=attempt))
+            assert code == expected, stderr
+        assert list(base.iterdir()) == []
+    finally:
+        shutil.rmtree(base)
+    outputs = made.results()[0]
+    user = TOOL_ID if os.geteuid() == 0 else os.geteuid()
+    assert outputs == {"user": f"{user}\n".encode(), "copy": b"b\na\n"}
