@@ -21,14 +21,12 @@ from typing import Any
 
 from worker.confinement import before_exec
 from worker.tools.ligands import MAX_LIGAND_BYTES
+from worker.tools.vina_batches import EXIT_MISSING
 
 # What was imported before is shared by all processes.
 _FORK = multiprocessing.get_context("fork")
 
 Answer = dict[str, Any]
-
-# RDKit or Meeko is not here, or cannot be loaded.
-EXIT_MISSING = 3
 
 
 def main(given: list[str]) -> int:

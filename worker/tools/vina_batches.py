@@ -18,6 +18,8 @@ _FIRST_PREPARED = 32
 _GROWTH = 4
 _MOLECULES = "molecules.jsonl"
 _PREPARED = "prepared.jsonl"
+# What the preparing program ends with where RDKit or Meeko is not here, or cannot be loaded.
+EXIT_MISSING = 3
 _NOT_ANSWERED = "its preparation gave no answer"
 
 

@@ -11,9 +11,8 @@ from worker.tools import Contribution, Death, FetchedInput, Resume
 from worker.tools.ligand_files import read_ligands
 from worker.tools.ligands import Ligand
 from worker.tools.pdbqt import parse_poses
-from worker.tools.prepare_ligands import EXIT_MISSING
 from worker.tools.tally import Tally
-from worker.tools.vina_batches import Batches
+from worker.tools.vina_batches import EXIT_MISSING, Batches
 from worker.tools.vina_program import Programs
 from worker.tools.vina_table import PartTable
 
