@@ -18,6 +18,7 @@ from worker.tools.openmm_job import JOB, Job, OpenMMOptions
 from worker.tools.openmm_restart import RestartError, read_about
 from worker.tools.openmm_session import OpenMMSession
 
+PROGRAM = ["-m", "worker.tools.openmm_run"]
 # Libraries of numbers start a thread a core unless told otherwise.
 _OTHERS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -102,5 +103,4 @@ class OpenMM:
         environment = clean_environment(folder, setting.variables) | import_environment()
         environment |= dict.fromkeys(_OTHERS_THREADS, "1")
         environment["OPENMM_CPU_THREADS"] = str(setting.vcpus)
-        command = [sys.executable, "-m", "worker.tools.openmm_run"]
-        return Program(command, folder, environment)
+        return Program([sys.executable, *PROGRAM], folder, environment)

@@ -15,12 +15,18 @@ from worker.archives import ArchiveError, form_of, members, open_unpacked
 MMCIF = (".cif", ".mmcif", ".pdbx")
 STRUCTURES = (".pdb", ".ent", *MMCIF)
 PACKED = (".gz", ".bz2")
+FORCEFIELD = "forcefield"
 ROLES = ("structure", "system", "state", "integrator")
 # What may come before the root element of XML, and that element.
 _PROLOG = re.compile(rb"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>]*>", re.DOTALL)
 _ROOT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<([A-Za-z]\w*)[\s/>]")
 _HEAD_BYTES = 64 << 10
-_ROOTS = {"System": "system", "State": "state", "Integrator": "integrator"}
+_ROOTS = {
+    "System": "system",
+    "State": "state",
+    "Integrator": "integrator",
+    "ForceField": FORCEFIELD,
+}
 
 
 class FilesError(Exception):
@@ -39,22 +45,26 @@ class Files:
 
 
 def from_assets(assets: Mapping[str, Path]) -> Files:
-    """The files that all inputs share.
+    """The files that all inputs share: an asset for each kind, else what the dockfiles hold.
 
     Raises:
         FilesError: an asset is a folder where a file must be, or the other way round.
     """
-    roles = {role: assets[role] for role in ROLES if role in assets}
-    for role, path in roles.items():
-        if not path.is_file():
-            raise FilesError(f"assets.{role} must be one object")
+    folder = assets.get("dockfiles")
+    roles, forcefield = ({}, []) if folder is None else _of_folder(folder)
+    for role in ROLES:
+        if role in assets:
+            roles[role] = assets[role]
+            if not assets[role].is_file():
+                raise FilesError(f"assets.{role} must be one object")
     given = assets.get("forcefield")
-    found: list[Path] = [] if given is None else [given]
-    if given is not None and given.is_dir():
-        found = sorted(path for path in given.rglob("*.xml") if path.is_file())
-        if not found:
+    if given is not None:
+        forcefield = [given]
+        if given.is_dir():
+            forcefield = sorted(path for path in given.rglob("*.xml") if path.is_file())
+        if not forcefield:
             raise FilesError("assets.forcefield holds no .xml")
-    return Files(**roles, forcefield=tuple(found))
+    return Files(**roles, forcefield=tuple(forcefield))
 
 
 def with_input(shared: Files, given: Path, folder: Path) -> Files:
@@ -67,14 +77,9 @@ def with_input(shared: Files, given: Path, folder: Path) -> Files:
         found = _files_of(given, folder)
     except ArchiveError as error:
         raise FilesError(str(error)) from error
-    roles: dict[str, Path] = {}
-    for name, path in found:
-        role = role_of(name, path)
-        if role is None:
-            continue
-        if role in roles:
-            raise FilesError(f"there are two for one: {roles[role].name} and {name}")
-        roles[role] = path
+    roles, forcefield = _by_role(found)
+    if forcefield:  # its scripts are code: it comes from who starts the run
+        raise FilesError(f"{forcefield[0].name} is a force field: give it as assets.forcefield")
     if not roles:
         raise FilesError(
             f"the input must be a structure ({', '.join(STRUCTURES)}), a serialised System or "
@@ -84,10 +89,10 @@ def with_input(shared: Files, given: Path, folder: Path) -> Files:
 
 
 def role_of(name: str, path: Path) -> str | None:
-    """Which role a file has; None for what is none of ours, such as a README.
+    """Which role a file has, or ``forcefield``; None for what is none of ours, such as a README.
 
     Raises:
-        FilesError: XML that is none, or a force field.
+        FilesError: XML that is none.
     """
     if name.lower().endswith(STRUCTURES):
         return "structure"
@@ -97,10 +102,27 @@ def role_of(name: str, path: Path) -> str | None:
         root = _ROOT.match(_PROLOG.sub(b"", file.read(_HEAD_BYTES)))
     if root is None:
         raise FilesError(f"{name} is no XML")
-    element = root[1].decode()
-    if element == "ForceField":  # its scripts are code: it comes from who starts the run
-        raise FilesError(f"{name} is a force field: give it as assets.forcefield")
-    return _ROOTS.get(element)
+    return _ROOTS.get(root[1].decode())
+
+
+def _of_folder(folder: Path) -> tuple[dict[str, Path], list[Path]]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return _by_role([(path.relative_to(folder).as_posix(), path) for path in paths])
+
+
+def _by_role(found: list[tuple[str, Path]]) -> tuple[dict[str, Path], list[Path]]:
+    """One path for each role, and force fields in their order."""
+    roles: dict[str, Path] = {}
+    forcefield = []
+    for name, path in found:
+        role = role_of(name, path)
+        if role == FORCEFIELD:
+            forcefield.append(path)
+        elif role in roles:
+            raise FilesError(f"there are two for one: {roles[role].name} and {name}")
+        elif role is not None:
+            roles[role] = path
+    return roles, forcefield
 
 
 def _files_of(given: Path, folder: Path) -> list[tuple[str, Path]]:

@@ -6,6 +6,7 @@ simulation early is an event too, and the exit code 3.
 """
 
 import errno
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def main() -> int:
         if "out of memory" in reason.lower():
             kind = "memory"
         elif _is_full(error, folder):
-            kind = "no_room"
+            kind, reason = "no_room", f"{os.strerror(errno.ENOSPC)}: {reason}"
         events.tell("failed", kind=kind, reason=reason)
     return FAILED
 

@@ -61,7 +61,8 @@ class Segment:
         return None if self.final else self._output("restart", RESTART)
 
     def _output(self, name: str, filename: str) -> Output:
-        return Output(name, filename, lambda _keys: self.folder / filename)
+        # What reads trajectories goes by the ends of their names.
+        return Output(name, filename, lambda _keys: self.folder / filename, own_name=True)
 
 
 class OpenMMSession:
@@ -197,10 +198,12 @@ class OpenMMSession:
             raise Misconfigured(reason)
         if kind == "bad_input":
             raise InputFailed("bad_input", reason)
-        if kind == "no_room":
-            raise InputFailed("scratch_full", self._no_room(reason))
         told = f"the simulation ended after step {self._step}: {reason}"
-        if kind == "memory" or code == -signal.SIGKILL:
+        if kind == "no_room":
+            free = free_bytes(self._folder)
+            told = f"{told}; {free} bytes are free: give more scratch, or seal parts more often"
+            self.death = Death(told, None, code)
+        elif kind == "memory" or code == -signal.SIGKILL:
             self.death = Death(told, None, code, out_of_memory=True)
         elif code == 0 or -code in _ASKED:
             told = f"the simulation got a signal that was not the worker's at step {self._step}"
@@ -220,12 +223,6 @@ class OpenMMSession:
     def _last_words(self, program: Program, code: int) -> str:
         said = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         return f"{said}: {' '.join(program.complained().split())[-500:] or 'it said nothing'}"
-
-    def _no_room(self, reason: str) -> str:
-        return (
-            f"{reason}: {free_bytes(self._folder)} bytes are free below SHRTCACHE; give more "
-            "scratch, or let checkpoint_seconds or larger trajectory_steps keep less in it"
-        )
 
 
 def _order(program: Program, word: str) -> None:

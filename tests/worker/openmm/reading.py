@@ -19,15 +19,15 @@ class Joined:
 def joined(made, name="00000-00000.done"):
     """The outputs of the only input that a marker names."""
     (summary,) = made.marker(name)
-    return of_parts(made, summary.chain)
+    return of_parts(made.store, DATA, summary.chain)
 
 
-def of_parts(made, parts):
+def of_parts(store, bucket, parts):
     """The outputs of parts, in their order."""
     whole = Joined([], [], [], [])
     for part in parts:
         for output in part.outputs:
-            body = made.store.get(DATA, output.key, etag=output.etag).body
+            body = store.get(bucket, output.key, etag=output.etag).body
             assert len(body) == output.size
             if output.name == "log":
                 steps, rows = read_log(body)

@@ -98,6 +98,23 @@ def test_an_asset_is_a_file_or_a_folder_of_force_fields(tmp_path):
             tool.prepare(assets)
 
 
+def test_the_dockfiles_of_a_run_by_hand_are_told_by_their_content(tmp_path):
+    for name, text in (
+        ("options.json", "{}"),
+        ("ff/b.xml", "<ForceField/>"),
+        ("ff/a.xml", '<?xml version="1.0"?><!-- mine -->\n<ForceField>'),
+        ("prepared.xml", "<System type='System'>"),
+        ("topology.pdb", ""),
+    ):
+        path = tmp_path / "dockfiles" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "s.xml").touch()
+    found = from_assets({"dockfiles": tmp_path / "dockfiles", "system": tmp_path / "s.xml"})
+    assert [path.name for path in found.forcefield] == ["a.xml", "b.xml"]
+    assert (found.system.name, found.structure.name, found.state) == ("s.xml", "topology.pdb", None)
+
+
 def test_a_job_is_read_as_it_was_written(tmp_path):
     job = Job(
         OpenMMOptions(7, forcefield=["a.xml"]),

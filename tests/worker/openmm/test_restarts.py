@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 import worker.history
+import worker.tools.openmm
 import worker.tools.openmm_session as module
 from tests.worker.attempts.counting import Died, MortalStore
 from tests.worker.openmm.reading import joined
@@ -246,6 +247,25 @@ def test_a_barostat_goes_on_exactly(shard, run, monkeypatch):
     volumes = {row.split(",")[-2] for row in joined(made).log}
     assert len(volumes) > 5
     assert joined(made) == joined(expected)
+
+
+FULL = """
+import json
+print(json.dumps({"event": "failed", "kind": "no_room", "reason": "No space left on device"}),
+      file=open("events.jsonl", "a"))
+raise SystemExit(3)
+"""
+
+
+def test_a_full_scratch_is_another_machines_turn(shard, run, long_expected, monkeypatch):
+    made = shard(options=LONG)
+    part = stopped_at(run, made, monkeypatch, 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.tools.openmm, "PROGRAM", ["-c", FULL])
+        assert run(made) == 74
+    assert [record.part for record in made.part_records()] == [part.part]
+    assert run(made) == 0
+    assert joined(made) == long_expected
 
 
 def said(capsys):

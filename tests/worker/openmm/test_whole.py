@@ -41,11 +41,12 @@ def test_a_simulation_leaves_trajectory_log_and_its_end(shard, run, capsys):
     assert run(made) == 0
     (summary,) = made.marker(DONE)
     (part,) = summary.chain
-    assert [output.key.rpartition("/")[2] for output in part.outputs] == [
-        "trajectory.dcd.0",
-        "log.csv.0",
-        "final.pdb.0",
-        "state.xml.0",
+    folder = made.keys.input_folder(0, 0)
+    assert [output.key.removeprefix(folder) for output in part.outputs] == [
+        "0/trajectory.dcd",
+        "0/log.csv",
+        "0/final.pdb",
+        "0/state.xml",
     ]
     assert (summary.molecules, summary.failed_molecules, summary.best_id) == (0, 0, None)
     whole = joined(made)
