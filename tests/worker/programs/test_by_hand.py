@@ -161,6 +161,21 @@ def test_what_cannot_be_run_is_told_and_leaves_nothing(
     assert keys(store) == []
 
 
+def test_a_command_by_hand_has_its_options_among_the_dockfiles(by_hand, store):
+    options = {"command": ["sort", "{input}"], "stdout": "{stem}.sorted"}
+    store.put(DATA, "dock/options.json", json.dumps(options).encode())
+    store.put(DATA, "in/a.txt", b"b\na\n")
+    code = by_hand(
+        BATCH_FILE_TYPE=None,
+        BATCH_FILE_S3_URL=None,
+        TOOL="command",
+        S3_DOCKFILES_LOCATION=f"s3://{DATA}/dock/",
+        S3_INPUT_LOCATION=f"s3://{DATA}/in/",
+    )
+    assert code == 0
+    assert store.get(DATA, "out/0/0/a.sorted").body == b"a\nb\n"
+
+
 def test_the_containers_arguments_reach_the_script(endpoint, scratch):
     """The very process that a container starts; other arguments than a script's are refused."""
     client = boto3.client("s3", endpoint_url=endpoint)
