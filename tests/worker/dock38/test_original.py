@@ -13,6 +13,7 @@ import pytest
 import worker.tools.dock38_run as module
 from drydock.markers import parse_done, parse_marker_name
 from drydock.parts import parse_part_record
+from drydock.store import AccessDenied, Store
 from tests.worker.attempts.counting import Died, MortalStore
 from tests.worker.dock38.bundles import bundle, db2, member, tgz
 from tests.worker.dock38.conftest import indock
@@ -213,6 +214,46 @@ def test_a_bare_restart_that_a_dying_attempt_left_goes_with_the_next_one(given, 
     store.put(DATA, f"{FOLDER}restart", b"           0           1           1\n")
     assert given(0) == 0
     assert "restart" not in keys(store)
+
+
+class _OneKey(Store):
+    def encrypting_with(self, _kms_key_id):
+        return self
+
+
+class MayNotRemove(_OneKey):
+    """S3 for a role that may put and get alone, as the original image's could."""
+
+    def delete_if_match(self, bucket, key, etag):
+        raise AccessDenied(f"{key} {etag}")
+
+
+def test_a_role_that_may_not_remove_is_done_all_the_same(given, store, client, capsys):
+    store.put(DATA, f"{FOLDER}restart", THEIR_RESTART)
+    assert given(0, using=MayNotRemove(client)) == 0
+    assert '"event": "restart_stays"' in capsys.readouterr().out
+    assert store.get(DATA, f"{FOLDER}restart").body == THEIR_RESTART
+    assert given(0) == 0
+    assert "restart" not in keys(store)
+
+
+def test_a_bare_restart_of_another_attempt_is_not_replaced(given, store, client, stopping):
+    """Two attempts at once: what counts is the part's record; the other's restart stays."""
+
+    class Raced(_OneKey):
+        def head(self, bucket, key):
+            found = super().head(bucket, key)
+            if key == f"{FOLDER}restart":
+                store.put(bucket, key, b"           0           5           5\n")
+            return found
+
+    slowly(store)
+    store.put(DATA, f"{FOLDER}restart", THEIR_RESTART)
+    stopping.append(1)
+    assert given(0, using=Raced(client)) == 1
+    assert store.get(DATA, f"{FOLDER}restart").body.split() == [b"0", b"5", b"5"]
+    assert record(store, 0).progress < 5
+    assert given(0) == 0
 
 
 def test_an_interrupted_continuation_goes_on_where_it_was(given, original, store, stopping):

@@ -7,9 +7,7 @@ import subprocess
 
 import pytest
 
-import worker.attempt
 import worker.tools.dock38_run as module
-from tests.worker.attempts.counting import Died, MortalStore
 from tests.worker.dock38.bundles import bundle, db2
 from tests.worker.support import DATA
 from worker.stop_signals import Stop
@@ -114,36 +112,6 @@ def test_a_stop_after_every_ligand_again_and_again(shard, run, expected, monkeyp
     progress = [record.progress for record in made.part_records()]
     assert progress == sorted(set(progress))
     assert len(progress) >= 3
-
-
-def test_kill_after_every_write_loses_nothing_and_counts_nothing_twice(
-    shard, run, client, monkeypatch
-):
-    body = bundle("ZINC01", "FAIL", "BROKEN", "TWO")
-    undisturbed = shard(("in/a.db2.tgz", body), prefix="whole/")
-    assert run(undisturbed) == 0
-    expected = undisturbed.results()
-    assert len(expected) == 5
-    monkeypatch.setattr(worker.attempt.History, "seconds", lambda _self: 1e6)
-    for writes in itertools.count(1):
-        made = shard(
-            ("in/a.db2.tgz", body),
-            prefix=f"n{writes}/",
-            checkpoint_seconds=1,
-            indock_keys={"seconds": 0.03},
-        )
-        store = MortalStore(client, writes, lost_answer=bool(writes % 2))
-        try:
-            code = run(made, using=store)
-        except Died:
-            code = None
-        before = {key: made.store.head(DATA, key).etag for key in store.written}
-        finish(run, made)
-        assert made.results() == expected, writes
-        assert before == {key: made.store.head(DATA, key).etag for key in before}
-        if code == 0:
-            break
-    assert writes > 10
 
 
 def test_a_lost_restart_gives_way_to_the_part_before_it(shard, run, expected, store, monkeypatch):
