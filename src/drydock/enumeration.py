@@ -6,7 +6,7 @@ last shard that it wrote.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
@@ -27,9 +27,8 @@ from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.slicing import (
     Slicer,
-    Source,
     add_slice,
-    list_sources,
+    list_files,
     plan_slices,
     prefix_sources,
     rest_of,
@@ -192,26 +191,26 @@ def _planned_slices(
         add_slice(shard, record)
     last = begun[-1] if begun else _last_record(services, run, first_shard)
     uri, found = given
-    sources: Iterable[Source]
     if found is None:
         recursive = bool(run.identity["options"].get("recursive"))
         sources = prefix_sources(services.store, uri.folder(), last, recursive=recursive)
     else:
-        sources = sources_after(_named_sources(services, run, uri, found), last)
+        sources = sources_after(_named_files(services, run, uri, found), last)
     records, scratch_gib = run.identity["records_per_input"], services.settings.scratch_gib
     slicer = Slicer(services.store, records, scratch_gib, has_time)
     return plan_slices(slicer.slices(chain(rest_of(last), sources)), shard, run.shard_size)
 
 
-def _named_sources(services: Services, run: RunDocument, uri: S3Uri, found: Listed) -> list[Source]:
+def _named_files(services: Services, run: RunDocument, uri: S3Uri, found: Listed) -> list[bytes]:
     """The files of a list, or the one file that the input is."""
     etag = run.input_etag or found.etag
-    if slicing_problem(str(uri)) is None:
-        return [Source(str(uri), _pin_list(services, run, etag), found.size)]
-    survey_list(_chunks(services, uri, etag), found.size, services.settings.data_buckets)
-    sources = list_sources(_chunks(services, uri, etag))
+    files = [str(uri).encode()]
+    if slicing_problem(str(uri)) is not None:
+        buckets = services.settings.data_buckets
+        survey = survey_list(_chunks(services, uri, etag), found.size, buckets)
+        files = list_files(_chunks(services, uri, etag), survey.suspects)
     _pin_list(services, run, etag)
-    return sources
+    return files
 
 
 def _begun(services: Services, run: RunDocument, shard: int) -> list[Record]:

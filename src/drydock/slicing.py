@@ -48,28 +48,41 @@ def slicing_problem(uri: str) -> str | None:
     return None
 
 
-def list_sources(chunks: Iterable[bytes]) -> list[Source]:
-    """The files that a valid list names, in its order.
+def list_files(chunks: Iterable[bytes], suspects: frozenset[int]) -> list[bytes]:
+    """The URIs of the files that a valid list names, in its order.
+
+    ``suspects`` are the hashes of the lines that may be named twice, as a survey found them.
 
     Raises:
         RequestRejected: one cannot be cut as its name tells, or is named twice.
     """
     problems: list[str] = []
-    lines: dict[str, int] = {}
-    for number, text in list_uris(chunks):
-        uri = text.decode()
-        problem = slicing_problem(uri)
-        if uri in lines:
+    files: list[bytes] = []
+    lines: dict[bytes, int] = {}
+    for number, uri in list_uris(chunks):
+        problem = slicing_problem(uri.decode())
+        if hash(uri) in suspects and (first := lines.setdefault(uri, number)) != number:
             problem = (
-                f"input: line {number}: {uri!r} is named in line {lines[uri]} already; with "
+                f"input: line {number}: {uri.decode()!r} is named in line {first} already; with "
                 "records_per_input a list names each file once"
             )
-        lines.setdefault(uri, number)
         if problem is not None:
             problems.append(problem)
+            if len(problems) == MAX_PROBLEMS:
+                break
+        files.append(uri)
     if problems:
-        raise RequestRejected(problems[:MAX_PROBLEMS])
-    return [Source(uri) for uri in lines]
+        raise RequestRejected(problems)
+    return files
+
+
+def sources_after(files: Iterable[bytes], last: Record | None) -> Iterator[Source]:
+    """The files of a list behind the one of the record that was written last."""
+    rest = iter(files)
+    if last is not None:
+        done = last.uri.encode()
+        rest = islice(dropwhile(lambda uri: uri != done, rest), 1, None)
+    return (Source(uri.decode()) for uri in rest)
 
 
 def prefix_sources(
@@ -79,13 +92,6 @@ def prefix_sources(
     after = None if last is None else parse_s3_uri(last.uri).key
     for found in list_inputs(store, folder, recursive=recursive, start_after=after):
         yield Source(f"s3://{folder.bucket}/{found.key}", found.etag, found.size)
-
-
-def sources_after(sources: Iterable[Source], last: Record | None) -> Iterator[Source]:
-    """The files of a list behind the one of the record that was written last."""
-    if last is None:
-        return iter(sources)
-    return islice(dropwhile(lambda source: source.uri != last.uri, sources), 1, None)
 
 
 def rest_of(last: Record | None) -> list[Source]:
