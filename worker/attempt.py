@@ -274,7 +274,12 @@ class Attempt:
     ) -> tuple[PartOutputs, OutputObject | None]:
         folder = self._work.places.input_folder(record.place)
         part, restart = write_outputs(
-            self._store, self._work.output_bucket, folder, contribution, history.highest + 1
+            self._store,
+            self._work.output_bucket,
+            folder,
+            contribution,
+            history.highest + 1,
+            self._scratch,
         )
         history.highest = part.part
         return part, restart

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 from drydock.errors import AlreadyExists
 from drydock.markers import Failure, InputSummary, encode_done, encode_failed
 from drydock.parts import OutputObject, PartOutputs, PartRecord
 from drydock.store import Store
+from worker.endings import InputFailed
 from worker.journal import Journal
 from worker.places import Places
 from worker.tools import Contribution, Output
@@ -22,14 +24,23 @@ FLUSH_S = 60.0
 
 
 def write_outputs(
-    store: Store, bucket: str, folder: str, contribution: Contribution, first_number: int
+    store: Store,
+    bucket: str,
+    folder: str,
+    contribution: Contribution,
+    first_number: int,
+    scratch: Path,
 ) -> tuple[PartOutputs, OutputObject | None]:
     """Put a part's outputs, then its restart, under the first number from ``first_number`` on
     that is free.
+
+    Raises:
+        InputFailed: one is a link that leads out of the scratch: the worker may read more than a
+            tool, and must not send it up for it.
     """
     for number in count(first_number):
         try:
-            return _put_all(store, bucket, folder, contribution, number)
+            return _put_all(store, bucket, folder, contribution, number, scratch.resolve())
         except AlreadyExists:
             # Another attempt's, or our own after an answer that was lost: both are left alone.
             continue
@@ -37,13 +48,20 @@ def write_outputs(
 
 
 def _put_all(
-    store: Store, bucket: str, folder: str, contribution: Contribution, number: int
+    store: Store,
+    bucket: str,
+    folder: str,
+    contribution: Contribution,
+    number: int,
+    scratch: Path,
 ) -> tuple[PartOutputs, OutputObject | None]:
     keys: dict[str, str] = {}
 
     def put(output: Output) -> OutputObject:
         key = folder + output.relative_key(number)
-        path = output.build(keys)
+        path = output.build(keys).resolve()
+        if not (path.is_relative_to(scratch) and path.is_file()):
+            raise InputFailed("tool_failed", f"{output.filename} is no file of the scratch")
         with path.open("rb") as body:
             etag = store.put_once(bucket, key, body)
         keys[output.name] = key

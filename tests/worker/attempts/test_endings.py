@@ -7,7 +7,7 @@ import worker.stop_signals
 from drydock.errors import StoreUnavailable
 from drydock.run_document import Epoch, RunDocument, Stop, put_stop
 from drydock.store import Store
-from tests.worker.attempts.counting import lines, whole
+from tests.worker.attempts.counting import CountingSession, lines, whole
 from tests.worker.support import CONTROL, DATA, RUN_ID
 from worker.endings import Misconfigured
 from worker.stop_signals import StopReason
@@ -125,3 +125,20 @@ def test_an_unreadable_task_document_is_a_misconfiguration(shard, run, tool, sto
     store.delete(CONTROL, made.document_key)
     assert run(made) == 78
     assert capsys.readouterr().err.count("drydock: ") == 2
+
+
+def test_an_output_that_leads_out_of_the_scratch_is_not_sent_up(
+    shard, run, tool, tmp_path, monkeypatch
+):
+    (tmp_path / "secret").write_text("hidden")
+
+    def linked(session, name, _content):
+        path = session._folder / name
+        path.symlink_to(tmp_path / "secret")
+        return path
+
+    monkeypatch.setattr(CountingSession, "_written", linked)
+    made = shard(("in/0", lines("a")))
+    assert run(made) == 0
+    assert made.marker(made.markers()[0]).failure_class == "tool_failed"
+    assert made.names("out/shards/") == []
