@@ -2,19 +2,20 @@
 
 Where bwa is on PATH the genome's index is made too; aligning needs it.
 
-usage: python make_sample.py      (writes genome/ and inputs/ beside it)
+usage: python make_sample.py [folder]      (writes genome/ and inputs/ there, or beside itself)
 """
 
 import random
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 GENOME_BASES = 20_000
 READ_BASES = 100
 # Name and number of reads.
-SAMPLES = {"tumor": 2000, "normal": 1200, "saliva": 600}
+SAMPLES = {"tumor": 600, "normal": 400, "saliva": 200}
 ERRORS = 0.01
 LINE_BASES = 60
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -43,17 +44,17 @@ def write_reads(path: Path, genome: str, count: int, chance: random.Random) -> N
     path.write_text("".join(records))
 
 
-def main() -> None:
+def main(target: Path) -> None:
     """Write everything; the same bytes each time."""
     chance = random.Random(20210417)
-    genome = write_genome(FOLDER / "genome", chance)
+    genome = write_genome(target / "genome", chance)
     for name, count in SAMPLES.items():
-        write_reads(FOLDER / "inputs" / f"{name}.fastq", genome, count, chance)
+        write_reads(target / "inputs" / f"{name}.fastq", genome, count, chance)
     if bwa := shutil.which("bwa"):
-        subprocess.run([bwa, "index", FOLDER / "genome" / "genome.fa"], check=True)
+        subprocess.run([bwa, "index", target / "genome" / "genome.fa"], check=True)
     else:
         print("bwa is not on PATH: run 'bwa index genome/genome.fa' before you align")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -24,6 +25,24 @@ def test_an_examples_request_is_one(path):
     request = parse_request(json.loads(path.read_bytes()))
     assert request.input == f"s3://drydock-data/examples/{path.parent.name}/inputs/"
     assert request.tool in ("script", "command")
+
+
+def test_the_sample_is_what_its_program_makes(tmp_path):
+    folder = EXAMPLES / "genomics"
+    made = subprocess.run(
+        [sys.executable, folder / "make_sample.py", tmp_path],
+        env={"PATH": "/nowhere"},
+        capture_output=True,
+        check=True,
+    )
+    assert b"bwa is not on PATH" in made.stdout
+    for path in tmp_path.rglob("*.f*"):
+        assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes()
+    assert len(list(tmp_path.rglob("*.f*"))) == 4
+    index = {path.name for path in (folder / "genome").iterdir()}
+    assert index == {"genome.fa"} | {
+        f"genome.fa.{end}" for end in ("amb", "ann", "bwt", "pac", "sa")
+    }
 
 
 @pytest.fixture
