@@ -167,7 +167,8 @@ class Dock:
 
     def end(self):
         if self.asked:
-            Path("restart").write_text(f"{0:12d}{self.read:12d}{self.docked:12d}\n")
+            read = self.read + int(self.number("claims"))
+            Path("restart").write_text(f"{0:12d}{read:12d}{self.docked:12d}\n")
             said = " interrupt signal detected since last ligand- initiating clean exit & save"
             self.say(said)
         else:
@@ -185,6 +186,8 @@ class Dock:
         self.out.close()
         # Python would put the default back before it ends, which DOCK does not.
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        if code := int(self.number("code")):
+            os._exit(code)
 
     def fail(self, text):
         self.say(f" ERROR ---> {text}", " ERROR ---> stops")

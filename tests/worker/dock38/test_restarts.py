@@ -155,6 +155,79 @@ def test_somebody_elses_signal_is_taken_as_a_stop(shard, run, expected, monkeypa
     assert made.results() == expected
 
 
+@pytest.fixture
+def stopped(run, monkeypatch):
+    """Runs a worker that is stopped as soon as that many rows are there."""
+
+    def stopped(made, rows=1):
+        look = module.Run.poll
+
+        def poll(self):
+            code = look(self)
+            if self.rows >= rows:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return code
+
+        with monkeypatch.context() as patched:
+            patched.setattr(module.Run, "poll", poll)
+            return run(made)
+
+    return stopped
+
+
+def test_dock64_dies_after_it_has_deleted_its_restart(shard, run, expected, stopped, monkeypatch):
+    made = shard(("in/a.db2.tgz", BODY), indock_keys={"seconds": 0.1})
+    assert stopped(made) == 1
+    look = module.Run.poll
+    seen = []
+
+    def poll(self):
+        code = look(self)
+        if self.rows:
+            seen.append((self.folder / "restart").exists())
+            self._program.send(signal.SIGTERM)
+        return code
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.Run, "poll", poll)
+        assert run(made) == 1
+    assert seen[:1] == [False]
+    assert len(made.part_records()) == 1
+    finish(run, made)
+    assert made.results() == expected
+
+
+def test_a_restart_that_claims_more_than_was_sent_is_not_believed(shard, stopped):
+    made = shard(("in/a.db2.tgz", BODY), indock_keys={"seconds": 0.1, "claims": len(NAMES)})
+    assert stopped(made) == 1
+    assert made.part_records() == []
+
+
+def test_hierarchies_are_counted_over_all_attempts(shard, run, stopped):
+    keys = {"seconds": 0.1}
+    body = bundle("a", "b", "c", "d", "e")
+    made = shard(("in/a.db2.tgz", body), indock_keys=keys)
+    assert stopped(made) == 1
+    (record,) = made.part_records()
+    liar = shard(("in/a.db2.tgz", body), indock_keys=keys | {"forgets": 1})
+    assert run(liar) == 1
+    assert liar.markers() == []
+    read = 5 - record.progress - 1
+    why = liar.part_records()[-1].why
+    assert f"by its own count it read {read} after {record.progress}" in why
+
+
+def test_a_bundle_is_not_unpacked_to_disk(session, tmp_path):
+    path = tmp_path / "a.db2.tgz"
+    path.write_bytes(BODY)
+    streamed = session(path)
+    assert drive(streamed)
+    written = [found for found in streamed._folder.rglob("*") if found.is_file()]
+    assert len(written) > 5
+    for found in written:
+        assert b"A   0 C1" not in found.read_bytes()
+
+
 def test_before_the_header_dock64_is_ended_by_sigterm(session, tmp_path):
     path = tmp_path / "a.db2"
     path.write_bytes(db2("a"))

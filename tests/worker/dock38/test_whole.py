@@ -218,6 +218,7 @@ LIES = [
     ("forgets", "by its own count it read 2 after 0"),
     ("spoils", "its poses cannot be read: it ends in the middle"),
     ("silent", "its OUTDOCK has no end"),
+    ("code", "exit code 1"),
 ]
 
 
