@@ -54,11 +54,7 @@ def test_all_name_the_same_program():
 def test_the_wheel_says_what_the_worker_imports():
     """The image's lock holds what the wheel asks for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (asked,) = project["dependencies"]
+    asked = [name.partition(">=")[0] for name in project["dependencies"]]
     locked = (ROOT / "requirements" / "worker.txt").read_text(encoding="utf-8")
-    assert asked.startswith("boto3")
-    assert locked.startswith(("boto3==", "awscrt=="))
-    (version,) = {
-        line.split("==")[1].split()[0] for line in locked.splitlines() if line[:7] == "boto3=="
-    }
-    assert version.startswith("1.")
+    assert sorted(asked) == ["awscrt", "boto3"]
+    assert [name for name in asked if f"\n{name}==" not in f"\n{locked}"] == []
