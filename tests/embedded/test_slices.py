@@ -39,3 +39,22 @@ def test_every_molecule_is_docked_once_though_a_slice_is_killed(stack):
         uri = f"s3://{stack.data}/cut/in/{stem}.pdbqt"
         cut = [body[int(first) : int(last) + 1] for name, first, last in slices if name == uri]
         assert b"".join(cut) == body
+
+
+def test_a_command_gets_the_slices_of_a_fastq(stack):
+    reads = "".join(f"@read{n}\nACGT{'A' * n}\n+\nIIII{'I' * n}\n" for n in range(8)).encode()
+    uri = stack.put("reads.fastq", reads)
+    request = stack.request("reads", input=uri, records_per_input=3, tool="command", assets={})
+    options = {"command": ["cat", "{input}"], "stdout": "{stem}.fastq"}
+    outcome = stack.finish(stack.upload("reads.json", request | {"options": options}))
+    assert outcome.status == "SUCCEEDED", outcome.described
+    assert outcome.counts() == (3, 0, 0, 0)
+    cut = []
+    for _, (summary,) in sorted(stack.summaries(outcome.execution).items()):
+        outputs = [output for part in summary.chain for output in part.outputs]
+        (found,) = [output for output in outputs if output.key.endswith(".fastq")]
+        cut.append((found.key.rpartition("/")[2], stack.get(found.key)))
+    assert b"".join(body for _, body in cut) == reads
+    assert [body.count(b"@read") for _, body in cut] == [3, 3, 2]
+    begins = [0, len(cut[0][1]), len(cut[0][1] + cut[1][1])]
+    assert [name for name, _ in cut] == [f"reads@{first}.fastq" for first in begins]
