@@ -67,7 +67,35 @@ _MAKERS: dict[str, Callable[[], Running]] = {
     "SHA256": hashlib.sha256,
     "MD5": lambda: hashlib.md5(usedforsecurity=False),
 }
+# CRC-32's polynomial as zlib writes it: the highest bit is the coefficient of x to the 0th.
+_POLYNOMIAL = 0xEDB88320
+_ONE = 1 << 31
+_X = 1 << 30
 _OF_CRT = ("CRC64NVME", "CRC32C")
+
+
+def joined_crc32(first: int, second: int, second_bytes: int) -> int:
+    """The CRC-32 of two pieces in a row, from those of each and the second one's length.
+
+    Every byte that follows multiplies what was before by x to the 8th, modulo the polynomial.
+    """
+    shift, factor, power = _ONE, _X, 8 * second_bytes
+    while power:
+        if power & 1:
+            shift = _product(shift, factor)
+        factor = _product(factor, factor)
+        power >>= 1
+    return _product(first, shift) ^ second
+
+
+def _product(first: int, second: int) -> int:
+    """Of two polynomials, modulo that of CRC-32."""
+    product = 0
+    for bit in range(31, -1, -1):
+        if first >> bit & 1:
+            product ^= second
+        second = (second >> 1) ^ (_POLYNOMIAL if second & 1 else 0)
+    return product
 
 
 def of_answer(bucket: str, answer: Mapping[str, Any]) -> Checksum | None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import zlib
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from drydock.checksums import joined_crc32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +32,13 @@ MAX_PARTS = 10_000
 # Parts in memory at once: those under way, and the one being read.
 _SENDERS = 4
 _GRAIN_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    part: CompletedPartTypeDef
+    checksum: int
+    size: int
 
 
 def part_bytes(size: int) -> int:
@@ -81,33 +92,40 @@ def _send(
 ) -> tuple[list[CompletedPartTypeDef], str]:
     """Send all parts; returns them in order, and the checksum of the whole."""
 
-    def send(number: int, chunk: bytes) -> CompletedPartTypeDef:
-        answer = client.upload_part(
-            **target, PartNumber=number, Body=chunk, ChecksumAlgorithm="CRC32"
-        )
-        part: CompletedPartTypeDef = {"PartNumber": number, "ETag": answer["ETag"]}
-        if "ChecksumCRC32" in answer:
-            part["ChecksumCRC32"] = answer["ChecksumCRC32"]
-        return part
+    def send(number: int, chunk: bytes) -> _Sent:
+        checksum = zlib.crc32(chunk)
+        text = _base64(checksum)
+        answer = client.upload_part(**target, PartNumber=number, Body=chunk, ChecksumCRC32=text)
+        part: CompletedPartTypeDef = {
+            "PartNumber": number,
+            "ETag": answer["ETag"],
+            "ChecksumCRC32": text,
+        }
+        return _Sent(part, checksum, len(chunk))
 
-    checksum = 0
-    sent: list[Future[CompletedPartTypeDef]] = []
+    sent: list[Future[_Sent]] = []
     with ThreadPoolExecutor(_SENDERS, thread_name_prefix="parts") as pool:
         try:
-            under_way: set[Future[CompletedPartTypeDef]] = set()
+            under_way: set[Future[_Sent]] = set()
             for number, chunk in enumerate(_chunks(body, size), start=1):
-                checksum = zlib.crc32(chunk, checksum)
                 sent.append(pool.submit(send, number, chunk))
                 under_way.add(sent[-1])
                 while len(under_way) >= _SENDERS:
                     done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                     for part in done:
                         part.result()
-            parts = [part.result() for part in sent]
+            done_parts = [part.result() for part in sent]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return parts, base64.b64encode(checksum.to_bytes(4, "big")).decode()
+    whole = functools.reduce(
+        lambda checksum, part: joined_crc32(checksum, part.checksum, part.size), done_parts, 0
+    )
+    return [part.part for part in done_parts], _base64(whole)
+
+
+def _base64(checksum: int) -> str:
+    return base64.b64encode(checksum.to_bytes(4, "big")).decode()
 
 
 def _chunks(body: IO[bytes], size: int) -> Iterator[bytes]:

@@ -44,7 +44,7 @@ R = TypeVar("R")
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 _REFUSED = {
     *("403", "AccessDenied", "AllAccessDisabled"),
-    *("InvalidAccessKeyId", "SignatureDoesNotMatch"),
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"),
 }
 _FAILED_CONDITION = {"412", "PreconditionFailed"}
 # The last: an upload in parts is gone, perhaps because it was completed and the answer was lost.
@@ -156,7 +156,12 @@ class Store:
         """A store on the environment's credentials and endpoint."""
         config = Config(
             retries={"mode": "adaptive", "max_attempts": 8},
-            s3={"addressing_style": "path"} if _has_own_endpoint() else {},
+            # What is sent has a CRC-32: hashing it once more for the signature would add nothing
+            # under TLS.
+            s3={
+                "payload_signing_enabled": False,
+                "addressing_style": "path" if _has_own_endpoint() else "auto",
+            },
             max_pool_connections=32,
             request_checksum_calculation="when_supported",
             response_checksum_validation="when_supported",

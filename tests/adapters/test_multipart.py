@@ -180,7 +180,10 @@ def test_a_file_that_shrinks_is_no_object(s3):
 def test_every_part_and_the_whole_have_a_checksum(s3):
     spy = Spy(s3)
     Store(spy).put_once(B, "k", BODY)
-    assert {given["ChecksumAlgorithm"] for given in spy.of("upload_part")} == {"CRC32"}
+    sent = {given["PartNumber"]: given["ChecksumCRC32"] for given in spy.of("upload_part")}
+    pieces = [BODY[start : start + 5 * MIB] for start in range(0, len(BODY), 5 * MIB)]
+    crcs = [base64.b64encode(zlib.crc32(p).to_bytes(4, "big")).decode() for p in pieces]
+    assert sent == dict(enumerate(crcs, start=1))
     completion = spy.of("complete_multipart_upload")[0]
     expected = base64.b64encode(zlib.crc32(BODY).to_bytes(4, "big")).decode()
     assert (completion["ChecksumCRC32"], completion["MpuObjectSize"]) == (expected, len(BODY))

@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import types
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drydock import checksums
-from drydock.checksums import Checksum, of_answer
+from drydock.checksums import Checksum, joined_crc32, of_answer
 
 B = "drydock-data"
 ETAG = {"ETag": f'"{hashlib.md5(b"body").hexdigest()}"'}
@@ -110,3 +111,9 @@ def test_an_etag_is_the_md5_of_an_object_in_one_piece(encryption):
     expected = Checksum("MD5", hashlib.md5(b"body").digest())
     assert of_answer(B, {**ETAG, **encryption}) == expected
     assert of_answer("lab--usw2-az1--x-s3", {**ETAG, **encryption}) is None
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_the_crc_of_two_pieces_in_a_row(first, second):
+    joined = joined_crc32(zlib.crc32(first), zlib.crc32(second), len(second))
+    assert joined == zlib.crc32(first + second)
