@@ -204,10 +204,7 @@ class Build:
 
     def _seed(self, system: Any, integrator: Any, step: int) -> None:
         """Seeds for whatever draws random numbers: after a restart not the same ones again."""
-        seed = self._options.seed
-        if step:
-            digest = hashlib.sha256(f"{seed} {step}".encode()).digest()
-            seed = int.from_bytes(digest[:4], "big") % (2**31 - 1) + 1
+        seed = seed_at(self._options.seed, step)
         for each in (integrator, *system.getForces()):
             if hasattr(each, "setRandomNumberSeed"):
                 each.setRandomNumberSeed(seed)
@@ -258,6 +255,14 @@ class Build:
     def _temperature(self, integrator: Any) -> Any:
         own = getattr(integrator, "getTemperature", None)
         return self._options.temperature_k if own is None else own()
+
+
+def seed_at(seed: int, step: int) -> int:
+    """What random numbers begin with at a step; the first 31 bits that a hash makes of both."""
+    if step == 0:
+        return seed
+    digest = hashlib.sha256(f"{seed} {step}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % (2**31 - 1) + 1
 
 
 def full_state(simulation: Any) -> Any:

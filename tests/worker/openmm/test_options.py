@@ -15,6 +15,7 @@ from drydock.request import parse_request
 from worker.endings import Misconfigured
 from worker.tools import Setting
 from worker.tools.openmm import OpenMM
+from worker.tools.openmm_build import seed_at
 from worker.tools.openmm_files import Files, from_assets
 from worker.tools.openmm_job import Job, OpenMMOptions, read_job
 from worker.tools.openmm_restart import (
@@ -62,6 +63,14 @@ def test_what_cannot_be_simulated_is_refused_before_anything_starts(options, gpu
 @pytest.mark.parametrize("name", ["amber19-all.xml", "amber19/tip3pfb.xml", "implicit/gbn2.xml"])
 def test_force_fields_that_openmm_brings_are_taken(name):
     parse_request(REQUEST | {"options": {"steps": 1, "forcefield": [name]}})
+
+
+def test_random_numbers_do_not_begin_anew_after_a_restart():
+    seeds = [seed_at(7, step) for step in (0, 25, 50, 75)]
+    assert seeds == [seed_at(7, step) for step in (0, 25, 50, 75)]
+    assert seeds[0] == 7
+    assert len(set(seeds) | {seed_at(8, 25)}) == 5
+    assert all(0 < seed < 2**31 for seed in seeds)
 
 
 def test_gpus_are_never_left_idle():
