@@ -30,7 +30,8 @@ from worker.work import Known, Work, look_up, run_is_stopped
 if TYPE_CHECKING:
     from worker.original import OriginalPrefix
 
-_POLL_S = 0.05
+# A program's end and a stop are noticed at once; this is for what it does meanwhile.
+_POLL_S = 0.2
 # How often the run's stop is looked for between inputs.
 _STOP_POLL_S = 60.0
 # Between two tries to save what is finished, and the least that one must have left.
