@@ -87,6 +87,15 @@ def let_tool_read(path: Path) -> None:
             each.chmod(stat.S_IMODE(mode) | _ALL_READ)
 
 
+def is_foreign(status: os.stat_result, owner: int) -> bool:
+    """Whether a file in a tool's folder, ``owner``'s, is one that the tool itself cannot read.
+
+    It may have got there by a hard link, or by a folder that became a link while it was looked at.
+    Where the tool runs as the worker does nothing is kept from it.
+    """
+    return owner != os.geteuid() and status.st_uid != owner
+
+
 def out_of_reach(path: Path, user: int) -> Path | None:
     """The first of a path and its parents that the user may not enter or run, or None."""
     real = path.resolve()

@@ -11,7 +11,9 @@ from drydock.errors import RequestRejected
 from drydock.program_options import OWN_VARIABLES
 from drydock.request import parse_request
 from drydock.script_options import ScriptOptions
+from drydock.templates import PLACEHOLDERS, fill
 from worker.tools.command import CommandOptions as WorkersCommandOptions
+from worker.tools.program_tool import read_options
 from worker.tools.script import ScriptOptions as WorkersScriptOptions
 
 COMMON = {"name": "sorted", "input": "s3://lab/in/", "output": "s3://lab/out/"}
@@ -140,6 +142,27 @@ def test_all_that_is_wrong_is_told_at_once():
 
 def test_own_variables_are_what_the_worker_sets():
     assert {"INPUT", "OUTPUT_DIR", "CHECKPOINT_DIR", "HOME", "TMPDIR"} <= OWN_VARIABLES
+
+
+# Pieces of templates, each with what it becomes where every value is "x".
+pieces = st.one_of(
+    st.sampled_from([(f"{{{name}}}", "x") for name in (*PLACEHOLDERS, "assets.ref")]),
+    st.sampled_from([("{{", "{"), ("}}", "}")]),
+    st.text(st.characters(exclude_characters="\0{}", codec="utf-8"), max_size=5).map(
+        lambda plain: (plain, plain)
+    ),
+)
+
+
+@given(st.lists(st.lists(pieces, max_size=5), min_size=1, max_size=4))
+def test_what_a_request_takes_the_worker_can_fill(arguments):
+    templates = ["".join(piece for piece, _ in each) for each in arguments]
+    request = COMMAND | {"options": {"command": templates}}
+    options = parse_request(request).options.model_dump(mode="json")
+    read = read_options("command", WorkersCommandOptions, options)
+    values = dict.fromkeys([*PLACEHOLDERS, "assets.ref"], "x")
+    filled = ["".join(becomes for _, becomes in each) for each in arguments]
+    assert [fill(text, values) for text in read.command] == filled
 
 
 json_values = st.recursive(

@@ -20,12 +20,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 from worker.archives import ArchiveError, unpack
+from worker.confinement import is_foreign
 from worker.endings import RestartUnusable
 
 TEMPORARY = ".tmp"
 MAX_ENTRIES = 100_000
-# How often a running program's folder is looked through.
+# How often a running program's folder is looked through, and the share of time that may go into it.
 LOOK_EVERY_S = 1.0
+LOOKS_SHARE = 0.05
 # The kernel's clock for files has a grain; what changed within it could change again unseen.
 QUIET_S = 0.02
 _RESTLESS_LOOKS = 60
@@ -63,7 +65,7 @@ class CheckpointFolder:
         self._seen: Mapping[str, _Entry] = {}
         self._digest: str | None = None
         self._made = 0
-        self._looked = 0.0
+        self._look_at = 0.0
         self._restless = 0
         self._told: set[str] = set()
 
@@ -105,11 +107,12 @@ class CheckpointFolder:
     def has_changed(self) -> bool:
         """Whether there is something to keep and the program has left it alone for a moment."""
         now = time.monotonic()
-        if now - self._looked < LOOK_EVERY_S:
+        if now < self._look_at:
             return False
-        self._looked = now
         with contextlib.suppress(_TornError, OSError):
             found = _look(self.folder)
+            took = time.monotonic() - now
+            self._look_at = now + max(LOOK_EVERY_S, took / LOOKS_SHARE)
             if found == self._seen or _is_quiet(found):
                 self._restless = 0
                 return found != self._seen
@@ -169,21 +172,21 @@ def _look(folder: Path) -> dict[str, _Entry]:
         _TornError: something went away meanwhile.
     """
     try:
-        return dict(_entries(folder, ""))
+        return dict(_entries(folder, "", folder.lstat().st_uid))
     except FileNotFoundError as error:
         raise _TornError from error
 
 
-def _entries(folder: Path, prefix: str) -> Iterator[tuple[str, _Entry]]:
+def _entries(folder: Path, prefix: str, owner: int) -> Iterator[tuple[str, _Entry]]:
     with os.scandir(folder) as listing:
         for each in sorted(listing, key=lambda found: found.name):
             name, status = prefix + each.name, each.stat(follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode):
-                inner = dict(_entries(Path(each.path), f"{name}/"))
+                inner = dict(_entries(Path(each.path), f"{name}/", owner))
                 yield from inner.items()
                 if not inner:
                     yield name, _Entry("folder", (), status.st_ctime)
-            elif not each.name.endswith(TEMPORARY):
+            elif not each.name.endswith(TEMPORARY) and not is_foreign(status, owner):
                 yield name, _entry(Path(each.path), status)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from drydock.globs import glob_matches
+from worker.confinement import is_foreign
 from worker.endings import InputFailed
 from worker.tools import Output
 
@@ -73,6 +74,8 @@ def _check(folder: Path, name: str, path: Path) -> None:
         raise _failed(f"output {name!r} is a link that leads out of the output folder")
     if not path.is_file():
         raise _failed(f"output {name!r} is a link to nothing")
+    if is_foreign(path.stat(), folder.stat().st_uid):
+        raise _failed(f"output {name!r} belongs to somebody else")
     try:
         length = len(name.encode())
     except UnicodeEncodeError:

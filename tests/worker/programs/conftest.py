@@ -112,6 +112,7 @@ def run(store, scratch, monkeypatch):
     """Runs one child; what the worker's environment has, the program's may have too."""
     monkeypatch.setattr(worker.attempt, "_POLL_S", 0.005)
     monkeypatch.setattr(worker.tools.checkpoint, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(worker.tools.checkpoint, "LOOKS_SHARE", 1.0)
     monkeypatch.setattr(worker.tools.checkpoint, "QUIET_S", 0.0)
 
     def run(shard, child=0, using=None, **extra):

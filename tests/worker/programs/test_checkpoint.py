@@ -11,6 +11,7 @@ import time
 import pytest
 
 import worker.tools.checkpoint as module
+from worker.confinement import is_foreign
 from worker.endings import RestartUnusable
 from worker.tools.checkpoint import CheckpointFolder
 
@@ -24,6 +25,7 @@ def said():
 def make(tmp_path, monkeypatch, said):
     """Makes a checkpoint folder, perhaps with what another one kept."""
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(module, "LOOKS_SHARE", 1.0)
     monkeypatch.setattr(module, "QUIET_S", 0.0)
     made = []
 
@@ -83,6 +85,21 @@ def test_what_is_being_written_and_what_leads_out_is_left(make):
     os.mkfifo(first.folder / "pipe")
     second = make(first.take(running=True)).folder
     assert [path.name for path in second.iterdir()] == ["a"]
+
+
+def test_what_the_program_could_not_read_is_left(make, monkeypatch):
+    """As a worker that is root sees it, where the folder is another user's and a file root's."""
+    kept = make()
+    write(kept.folder, "mine", "1")
+    write(kept.folder, "deep/linked", "secret")
+    entries = module._entries
+    owner = kept.folder.stat().st_uid
+    monkeypatch.setattr(module, "_entries", lambda f, p, _owner: entries(f, p, owner + 1))
+    assert set(module._look(kept.folder)) == {"deep"}
+    assert is_foreign(kept.folder.stat(), owner + 1)
+    assert not is_foreign(kept.folder.stat(), owner)
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert set(module._look(kept.folder)) == {"mine", "deep/linked"}
 
 
 def test_only_a_change_is_kept(make):

@@ -1,5 +1,6 @@
 """Stops at many moments, deaths after every write: the joined result is that of one start."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -115,6 +116,30 @@ def test_a_death_after_every_write_loses_nothing_and_counts_nothing_twice(
         if code == 0:
             break
     assert writes > 5
+
+
+@pytest.mark.parametrize("moment", [2, 10, 25, 40, 60, 80])
+def test_a_death_of_the_worker_at_any_moment_loses_no_checkpoint(steps, run, monkeypatch, moment):
+    monkeypatch.setattr(worker.history.History, "seconds", lambda _self: 1e6)
+    made = steps(checkpoint_seconds=1)
+    look = module.ProgramSession.poll
+    polls = itertools.count()
+
+    def poll(self):
+        if next(polls) == moment:
+            self._program.kill()
+            raise Died
+        return look(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.ProgramSession, "poll", poll)
+        with contextlib.suppress(Died):
+            assert run(made) == 0
+    kept = [record.progress for record in made.part_records()]
+    until_done(run, made)
+    assert result(made) == RESULT
+    (summary,) = made.marker("00000-00000.done")
+    assert len(summary.chain) > len(kept)
 
 
 @pytest.mark.parametrize("lost", [1, 2])
