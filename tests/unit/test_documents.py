@@ -149,8 +149,10 @@ def test_an_epoch_opens_the_failures_that_it_names():
 
 def test_the_identity_is_what_makes_it_this_run():
     request = {"input": "i", "output": "o", "tool": "t", "options": {}, "name": "n", "keep_top": 1}
-    identity = {"input": "i", "output": "o", "tool": "t", "options": {}, "dockfiles": None}
-    assert identity_of(request) == identity
+    identity = {"input": "i", "output": "o", "tool": "t", "options": {}}
+    not_given = {"dockfiles": None, "records_per_input": None}
+    assert identity_of(request) == identity | not_given
+    assert identity_of(request | {"records_per_input": 7})["records_per_input"] == 7
 
 
 # -- the shard's

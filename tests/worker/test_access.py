@@ -33,7 +33,7 @@ class Aws:
         requests.post(f"{endpoint}/moto-api/reset-auth", data=b"inf", timeout=10)
         self._iam = self._client("iam")
         self._secrets = self._client("secretsmanager")
-        self._made = []
+        self._made, self._roles = [], []
 
     def _client(self, service):
         return boto3.client(service, endpoint_url=self._endpoint, region_name=REGION)
@@ -53,6 +53,23 @@ class Aws:
         self._made.append((name, key["AccessKeyId"], bool(statements)))
         return key["AccessKeyId"], key["SecretAccessKey"]
 
+    def role(self, name, *statements):
+        """Keys and token of somebody who took on a role that may do that."""
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow"} | each for each in statements],
+        }
+        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        made = self._iam.create_role(
+            RoleName=name,
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )
+        self._iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+        self._roles.append(name)
+        taken = self._client("sts").assume_role(RoleArn=made["Role"]["Arn"], RoleSessionName="lab")
+        keys = taken["Credentials"]
+        return keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]
+
     def secret(self, name, value):
         self._secrets.create_secret(Name=name, SecretString=value)
 
@@ -68,7 +85,11 @@ class Aws:
             if has_policy:
                 self._iam.delete_user_policy(UserName=name, PolicyName="p")
             self._iam.delete_user(UserName=name)
+        for name in self._roles:
+            self._iam.delete_role_policy(RoleName=name, PolicyName="p")
+            self._iam.delete_role(RoleName=name)
         self._made.clear()
+        self._roles.clear()
         for found in self._secrets.list_secrets()["SecretList"]:
             self._secrets.delete_secret(SecretId=found["Name"], ForceDeleteWithoutRecovery=True)
 
@@ -85,6 +106,8 @@ class Aws:
             "SHRTCACHE": str(scratch),
             "AWS_EC2_METADATA_DISABLED": "true",
         } | variables
+        if keys[2:]:
+            given["AWS_SESSION_TOKEN"] = keys[2]
         with self._monkeypatch.context() as patched:
             patched.delenv("AWS_SESSION_TOKEN", raising=False)
             for name, value in given.items():
@@ -117,6 +140,26 @@ def test_explicit_keys_with_the_policy_of_the_docs_are_all_that_is_needed(aws, s
     assert "output/markers/by-hand/000000/00000-00000.done" in written(store)
 
 
+def test_keys_with_a_session_token_work(aws, store, scratch):
+    *keys, token = aws.role("lab", *statements())
+    aws.guard()
+    assert aws.work(scratch, (*keys, "another token"), NO_ACCESS_KEY="T") == 78
+    assert aws.work(scratch, (*keys, token), NO_ACCESS_KEY="T") == 0
+    aws.open()
+    assert "output/markers/by-hand/000000/00000-00000.done" in written(store)
+
+
+def test_the_secrets_keys_take_no_token_of_the_environment(aws, store, scratch):
+    access, secret = aws.user("writer", *statements())
+    reader = aws.role("reader", ALL_SECRETS)
+    aws.secret("aws_access_key", access)
+    aws.secret("aws_secret_key", secret)
+    aws.guard()
+    assert aws.work(scratch, reader) == 0
+    aws.open()
+    assert written(store)
+
+
 @pytest.mark.parametrize("action", ["s3:ListBucket", "s3:GetObject", "s3:PutObject"])
 def test_without_any_of_it_the_worker_says_so(aws, store, scratch, capsys, action):
     keys = aws.user("lab", *statements(leaving_out=[action]))
@@ -133,9 +176,12 @@ def test_the_policy_grants_nothing_but_what_a_worker_by_hand_may_ask():
     actions = {action for each in granted for action in ([each] if isinstance(each, str) else each)}
     assert actions == {
         *("s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject", "s3:PutObject"),
-        "s3:AbortMultipartUpload",
+        *("s3:AbortMultipartUpload", "s3:DeleteObject"),
     }
     assert all("*" not in str(each["Action"]) for each in policy["Statement"])
+    # One object alone is ever removed: the restart that the original image would have removed.
+    removed = [each["Resource"] for each in policy["Statement"] if "Delete" in str(each["Action"])]
+    assert removed == ["arn:aws:s3:::OUTPUT-BUCKET/OUTPUT-PREFIX/*/restart"]
     assert policy["Version"] == "2012-10-17"
     page = Path(ROOT / "docs" / "by_hand.md").read_text()
     assert "aws iam put-role-policy --role-name" in page
@@ -223,7 +269,11 @@ def test_half_of_the_secrets_is_a_misconfiguration(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("AWS_ENDPOINT_URL", "nowhere"), ("AWS_DEFAULT_REGION", "the moon")],
+    [
+        ("AWS_ENDPOINT_URL", "nowhere"),
+        ("AWS_ENDPOINT_URL_S3", "nowhere"),
+        ("AWS_DEFAULT_REGION", "the moon"),
+    ],
 )
 @pytest.mark.parametrize("no_access_key", ["", "T"])
 def test_settings_that_are_none_are_said(aws, scratch, capsys, name, value, no_access_key):
