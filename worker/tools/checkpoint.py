@@ -24,7 +24,7 @@ from worker.confinement import is_foreign
 from worker.endings import RestartUnusable
 
 TEMPORARY = ".tmp"
-MAX_ENTRIES = 100_000
+MAX_ENTRIES = 20_000
 # How often a running program's folder is looked through, and the share of time that may go into it.
 LOOK_EVERY_S = 1.0
 LOOKS_SHARE = 0.05
