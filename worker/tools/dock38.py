@@ -95,7 +95,7 @@ def _find_program(asset: Path | None) -> Path:
     if asset is not None:
         if not asset.is_file():
             raise Misconfigured(f"assets.{EXECUTABLE_ASSET} must be one object, DOCK's executable")
-        asset.chmod(0o700)
+        asset.chmod(0o755)
         return asset
     if path := shutil.which("dock64"):
         return Path(path)
