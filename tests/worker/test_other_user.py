@@ -1,4 +1,4 @@
-"""A worker that is root and its tool that is not: a whole input, in a folder that both can enter."""
+"""A root worker and its tool that is none: a whole input, in a folder that both can enter."""
 
 import os
 import shutil
