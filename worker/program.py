@@ -181,7 +181,9 @@ def _user_for(
         return None
     program = shutil.which(name, path=environment.get("PATH"))
     closed = out_of_reach(folder.parent, user)
-    if program is not None and closed is None:
+    # What lies in the folder itself will be the user's own.
+    elsewhere = program and not Path(program).resolve().is_relative_to(folder.resolve())
+    if program is not None and elsewhere and closed is None:
         closed = out_of_reach(Path(program), user)
     if closed is None:
         return user

@@ -237,6 +237,25 @@ def test_a_root_worker_runs_tools_as_nobody_in_a_folder_of_their_own(open_folder
     assert said[2:] == ["xy"]
 
 
+def test_a_program_of_the_folder_itself_is_the_tools_users_own(open_folder):
+    work = open_folder / "work"
+    work.chmod(0o700)
+    (work / "tool").write_text("#!/bin/sh\nid -u\n")
+    (work / "tool").chmod(0o700)
+    driver = RUNS.replace('["sh", "-c", sys.argv[1]]', '[f"{folder}/{sys.argv[1]}"]')
+    worker = subprocess.run(
+        [sys.executable, "-c", driver, "tool", str(work)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    user = TOOL_ID if can_change_user() else os.geteuid()
+    assert [json.loads(line) for line in worker.stdout.splitlines()[:-1]] == [
+        {"event": "tool", "stdout": str(user)}
+    ]
+
+
 def test_a_tool_that_only_root_can_reach_runs_as_root_and_the_log_says_so(open_folder):
     work = open_folder / "work"
     open_folder.chmod(0o700)
