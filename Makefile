@@ -49,7 +49,7 @@ build: environment-sam ## sam build, with plain pip and python3.13
 	@folder=$$(sh scripts/find-python3.13) && PATH="$$folder:$$PATH" $(sam_environment) $(sam) build
 
 bench: environment-test ## the figures of benchmarks/README.md
-	@for name in planning slicing detect ranking outdock vina batch_children; do \
+	@for name in planning slicing detect ranking outdock poses vina batch_children; do \
 		echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; \
 	done
 
