@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from worker.tools.openmm_restart import CHECKPOINT, STATE, About, read_about, re
 BAROSTAT_STEPS = 25
 # Where the barostat's settings are among a State's parameters; those of the request are meant.
 _BAROSTAT_PARAMETERS = ("MonteCarloPressure", "MonteCarloTemperature")
+_NO_MEMORY = re.compile(r"bad_alloc|out.of.memory", re.IGNORECASE)
 # What does not touch the numbers, or names a device anew at each start.
 _PASSING_PROPERTIES = ("DeviceIndex", "TempDirectory", "CudaCompiler", "CudaHostCompiler")
 
@@ -326,8 +328,8 @@ def _blaming(kind: str, what: str, make: Callable[[], Any]) -> Any:
     except Exception as error:
         # PDB, CIF and force fields are read by Python code that raises whatever it meets.
         text = " ".join(str(error).split())[:1000]
-        if "out of memory" in text.lower():
-            raise MemoryError(text) from error
+        if _NO_MEMORY.search(text):
+            raise RuntimeError(text) from error
         if not isinstance(error, (openmm.OpenMMException, ValueError)):
             text = f"{type(error).__name__}: {text}"
         raise CannotSimulateError(kind, f"{what}: {text}") from error

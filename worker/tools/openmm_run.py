@@ -7,6 +7,7 @@ simulation early is an event too, and the exit code 3.
 
 import errno
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ except ImportError as error:
     sys.stderr.write(f"OpenMM cannot be imported: {error}\n")
     sys.exit(CANNOT_IMPORT)
 
+# More memory for the job does not enlarge a GPU's: that is no reason to try again with more.
+_NO_MEMORY = re.compile(r"bad_alloc|(?<!CUDA_ERROR_)out.of.memory", re.IGNORECASE)
 # Less than this is none: a file's last block was refused.
 _NO_ROOM_BYTES = 1 << 20
 
@@ -38,20 +41,23 @@ def main() -> int:
     orders = Orders()
     try:
         return _simulate(read_job(folder / JOB), folder, events, orders)
-    except CannotSimulateError as error:
-        events.tell("failed", kind=error.kind, reason=error.reason)
-    except MemoryError as error:
-        events.tell("failed", kind="memory", reason=f"memory ran out: {error}")
     except Exception as error:  # noqa: BLE001 - the worker judges
-        # Python code of force fields and file formats raises whatever it meets.
-        reason = " ".join(str(error).split())[:1000] or type(error).__name__
-        kind = "died"
-        if "out of memory" in reason.lower():
-            kind = "memory"
-        elif _is_full(error, folder):
-            kind, reason = "no_room", f"{os.strerror(errno.ENOSPC)}: {reason}"
+        kind, reason = verdict(error, folder)
         events.tell("failed", kind=kind, reason=reason)
     return FAILED
+
+
+def verdict(error: Exception, folder: Path) -> tuple[str, str]:
+    """What an error means for the worker, and its text in one line."""
+    if isinstance(error, CannotSimulateError):
+        return error.kind, error.reason
+    # Python code of force fields and file formats raises whatever it meets.
+    reason = " ".join(str(error).split())[:1000] or type(error).__name__
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(reason):
+        return "memory", f"memory ran out: {reason}"
+    if _is_full(error, folder):
+        return "no_room", f"{os.strerror(errno.ENOSPC)}: {reason}"
+    return "died", reason
 
 
 def _simulate(job: Job, folder: Path, events: Events, orders: Orders) -> int:

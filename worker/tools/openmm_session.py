@@ -1,6 +1,7 @@
 """A simulation at work on one input, seen from the worker: its events, and the parts they make."""
 
 import json
+import shutil
 import signal
 import time
 from collections import deque
@@ -79,6 +80,7 @@ class OpenMMSession:
         # Steps that are in a part, in a sealed segment, and done at all.
         self._progress = self._sealed = self._step = resume.progress
         self._segments: deque[Segment] = deque()
+        self._taken: Segment | None = None
         self._program: Program | None = None
         self._read_bytes = 0
         self._asked_to_seal = False
@@ -116,6 +118,9 @@ class OpenMMSession:
         if not self._segments and self._program is not None:
             self._wait_for_seal(self._program)
         segment = self._segments.popleft() if self._segments else None
+        if self._taken is not None:  # it is in S3 by now
+            shutil.rmtree(self._taken.folder, ignore_errors=True)
+        self._taken = segment
         before, self._progress = self._progress, segment.step if segment else self._progress
         trajectory = f"{TRAJECTORY}.{self._openmm.options.trajectory_format}"
         return Contribution(
@@ -199,25 +204,25 @@ class OpenMMSession:
         if kind == "bad_input":
             raise InputFailed("bad_input", reason)
         told = f"the simulation ended after step {self._step}: {reason}"
+        own = code if code < 0 else None  # positive ones are our own program's
         if kind == "no_room":
             free = free_bytes(self._folder)
             told = f"{told}; {free} bytes are free: give more scratch, or seal parts more often"
-            self.death = Death(told, None, code)
+            self.death = Death(told, None, own)
         elif kind == "memory" or code == -signal.SIGKILL:
-            self.death = Death(told, None, code, out_of_memory=True)
+            self.death = Death(told, None, own, out_of_memory=True)
         elif code == 0 or -code in _ASKED:
             told = f"the simulation got a signal that was not the worker's at step {self._step}"
-            self.death = Death(told, None, code)
+            self.death = Death(told, None, own)
         else:
-            self._blame_steps(told, code)
+            self._blame_steps(told, own)
 
-    def _blame_steps(self, told: str, code: int) -> None:
+    def _blame_steps(self, told: str, code: int | None) -> None:
         """It went wrong after what is sealed: the first time it is tried again from there."""
         place = f"after step {self._sealed}"
         if place in self._resume.troubles:
             told = f"{told}; it happened {place} before"
-            # Positive ones are our own program's.
-            raise InputFailed("tool_failed", told, code if code < 0 else None)
+            raise InputFailed("tool_failed", told, code)
         self.death = Death(told, place, code)
 
     def _last_words(self, program: Program, code: int) -> str:

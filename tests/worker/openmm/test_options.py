@@ -1,6 +1,7 @@
 """The options of a request, the job's file, and the restart's: without a simulation."""
 
 import dataclasses
+import errno
 import io
 import json
 import random
@@ -8,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from openmm import OpenMMException
 
 from drydock.errors import RequestRejected
 from drydock.openmm_options import OpenMMOptions as RequestOptions
@@ -15,7 +17,7 @@ from drydock.request import parse_request
 from worker.endings import Misconfigured
 from worker.tools import Setting
 from worker.tools.openmm import OpenMM
-from worker.tools.openmm_build import seed_at
+from worker.tools.openmm_build import CannotSimulateError, seed_at
 from worker.tools.openmm_files import Files, from_assets
 from worker.tools.openmm_job import Job, OpenMMOptions, read_job
 from worker.tools.openmm_restart import (
@@ -26,6 +28,7 @@ from worker.tools.openmm_restart import (
     read_member,
     write_restart,
 )
+from worker.tools.openmm_run import verdict
 
 REQUEST = {
     "name": "md",
@@ -71,6 +74,21 @@ def test_random_numbers_do_not_begin_anew_after_a_restart():
     assert seeds[0] == 7
     assert len(set(seeds) | {seed_at(8, 25)}) == 5
     assert all(0 < seed < 2**31 for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), "memory"),
+        (OpenMMException("std::bad_alloc"), "memory"),
+        (OpenMMException("Error creating array: CUDA_ERROR_OUT_OF_MEMORY (2)"), "died"),
+        (OpenMMException("Particle coordinate is NaN"), "died"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no_room"),
+        (CannotSimulateError("bad_input", "no"), "bad_input"),
+    ],
+)
+def test_what_an_error_means(error, kind, tmp_path):
+    assert verdict(error, tmp_path)[0] == kind
 
 
 def test_gpus_are_never_left_idle():

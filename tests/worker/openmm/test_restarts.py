@@ -117,7 +117,16 @@ def test_parts_on_a_period_leave_the_simulation_running(shard, run, eager, monke
         start(self, event)
 
     monkeypatch.setattr(OpenMMSession, "_take", take)
+    kept, contribute = [], module.OpenMMSession.contribute
+
+    def contribute_and_look(self):
+        found = contribute(self)
+        kept.append(len(list(self._folder.glob("segment-*/restart.zip"))))
+        return found
+
+    monkeypatch.setattr(OpenMMSession, "contribute", contribute_and_look)
     assert run(made) == 0
+    assert max(kept) <= 1, "what is in S3 fills the scratch"
     assert starts.count("ready") == 1
     assert sum(record.restart is not None for record in made.part_records()) >= 2
     assert joined(made) == joined(expected)
@@ -252,20 +261,27 @@ def test_a_barostat_goes_on_exactly(shard, run, monkeypatch, capsys):
     assert joined(made) == joined(expected)
 
 
-FULL = """
+FAILING = """
 import json
-print(json.dumps({"event": "failed", "kind": "no_room", "reason": "No space left on device"}),
+print(json.dumps({"event": "failed", "kind": KIND, "reason": REASON}),
       file=open("events.jsonl", "a"))
 raise SystemExit(3)
 """
 
 
-def test_a_full_scratch_is_another_machines_turn(shard, run, long_expected, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "reason", "code"),
+    [("no_room", "No space left on device", 74), ("memory", "std::bad_alloc", 75)],
+)
+def test_a_full_scratch_and_little_memory_are_another_machines_turn(
+    shard, run, long_expected, monkeypatch, kind, reason, code
+):
     made = shard(options=LONG)
     part = stopped_at(run, made, monkeypatch, 100)
     with monkeypatch.context() as patch:
-        patch.setattr(worker.tools.openmm, "PROGRAM", ["-c", FULL])
-        assert run(made) == 74
+        text = FAILING.replace("KIND", repr(kind)).replace("REASON", repr(reason))
+        patch.setattr(worker.tools.openmm, "PROGRAM", ["-c", text])
+        assert run(made) == code
     assert [record.part for record in made.part_records()] == [part.part]
     assert run(made) == 0
     assert joined(made) == long_expected
