@@ -37,7 +37,7 @@ def pose(number: int, source: random.Random) -> str:
     ]
     for name in ["OXR"] * 4 + ["OXS"] * 4:
         places = "".join(f"{source.uniform(-50, 50):11.4f}" for _ in range(3))
-        fields.append((name, places))  # noqa: PERF401 - reads better
+        fields.append((name, places))
     terms = (*TERMS, *MORE_TERMS, "Total Energy", "Ligand Charge", "Ligand Energy")
     fields += [(name, f"{source.uniform(-90, 10):.6f}") for name in terms]
     lines = [f"##########{name:>21s}: {value!s:>20s}" for name, value in fields]
