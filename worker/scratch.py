@@ -12,22 +12,26 @@ from types import TracebackType
 
 from worker.confinement import let_tool_enter
 from worker.endings import Misconfigured, ScratchFull
+from worker.leftovers import claim, given_up
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # Where else there may be room, the quickest first.
 _OTHERS = ("/dev/shm", "/scratch", "/tmp", "/var/tmp")  # noqa: S108 - places to look at, not ours
 _REMOVALS = 5
+_PREFIX = "drydock-"
 
 
 class Scratch:
     """Makes one folder below a base, readable by this user alone, and removes it at the end.
 
-    Nothing else in the base is touched: it may be shared with other jobs of the machine.
+    Nothing else in the base is touched, which may be shared with other jobs of the machine, but
+    what attempts of this user left that were killed.
     """
 
     def __init__(self, base: Path) -> None:
         self._base = base.absolute()
         self.path = self._base
+        self._claim: int | None = None
 
     def __enter__(self) -> Path:
         """Make the folder.
@@ -36,9 +40,14 @@ class Scratch:
             Misconfigured: the base is no folder that can be written to.
             ScratchFull: there is no room for a folder.
         """
+        for folder in given_up(self._base, _PREFIX):
+            remove(folder)
         try:
-            self.path = Path(tempfile.mkdtemp(prefix="drydock-", dir=self._base))
+            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._base))
+            self._claim = claim(self.path)
         except OSError as error:
+            if self.path != self._base:
+                remove(self.path)
             if tells_of_full_disk(error):
                 raise _full(self._base, "scratch needs", None, 0, never=False) from error
             raise Misconfigured(
@@ -55,6 +64,8 @@ class Scratch:
     ) -> None:
         """Remove the folder, also what a tool has made unreadable in it."""
         remove(self.path)
+        if self._claim is not None:
+            os.close(self._claim)
 
 
 def remove(folder: Path) -> None:
