@@ -144,6 +144,22 @@ def test_an_input_that_gives_nothing_is_bad_and_says_why(shard, run, body, reaso
     assert made.names(made.keys.input_folder(0, 0)) == []
 
 
+def test_a_program_that_ends_at_what_it_refuses_is_started_again(shard, run, program):
+    """As vina before 1.2.7 does."""
+    program("""
+        for LIGAND in "$@"; do
+            if grep -q Qq $LIGAND; then
+                printf '\\nPDBQT parsing error: Atom type Qq is none.\\n > ATOM\\n' >&2; exit 1
+            fi
+            pose > "$(output)"
+        done""")
+    bad = ligand("aspirin").replace(b" OA", b" Qq")
+    made = shard(("in/four.pdbqt", bundle(ligand("caffeine"), bad, bad, ligand("nsc00036"))))
+    assert run(made) == 0
+    assert [row["score"] is None for row in made.rows()] == [False, True, True, False]
+    assert "Atom type Qq" in made.rows()[1]["reason"]
+
+
 def test_an_input_all_of_whose_ligands_fail_says_how_many(shard, run):
     made = shard(("in/bad.pdbqt", bundle(b"ROOT\n", b"ROOT\n")))
     assert run(made) == 0

@@ -2,8 +2,8 @@
 
 Takes the flags of the ``vina`` program's batch mode and writes the same files, so that both are
 driven the same way where only one of them is installed. One grid serves all ligands. Like the
-program it ends with 1 at the first ligand that it cannot read. An output appears whole or not at
-all.
+program from 1.2.7 on it tells of a ligand that it cannot read and goes on. An output appears whole
+or not at all.
 """
 
 import argparse
@@ -56,7 +56,11 @@ def _dock(arguments: argparse.Namespace) -> None:
     )
     print("Computing Vina grid ... done.", flush=True)  # noqa: T201 - as the program says it
     for ligand in map(Path, arguments.batch):
-        engine.set_ligand_from_file(str(ligand))
+        try:
+            engine.set_ligand_from_file(str(ligand))
+        except (RuntimeError, TypeError) as error:
+            print(f"\n{error}", file=sys.stderr, flush=True)  # noqa: T201 - as the program says it
+            continue
         engine.dock(
             exhaustiveness=arguments.exhaustiveness,
             n_poses=arguments.num_modes,

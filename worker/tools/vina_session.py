@@ -18,6 +18,8 @@ from worker.tools.vina_table import PartTable
 
 # How vina speaks of a ligand that it cannot read; anything else it ends with 1 for is its own.
 _REFUSED = re.compile(r"parsing error|Cannot read ligand|Ligand string is empty", re.IGNORECASE)
+# From 1.2.7 on it goes on with the next one, and quotes the line that it cannot read.
+_UNREAD = re.compile(r"(PDBQT parsing error: .*)\n > (.*)")
 _NO_MEMORY = re.compile(r"insufficient memory|bad_alloc|MemoryError", re.IGNORECASE)
 _GRID_MADE = "Computing Vina grid ... done"
 _OUTPUT = "_out.pdbqt"
@@ -172,10 +174,19 @@ class VinaSession:
                 if not self._dock(ligand, path):
                     return
             elif moved_on:
-                self._fail(_NO_POSE)
+                self._fail(self._why_without_pose(ligand))
             else:
                 return
             self._fail_hopeless()
+
+    def _why_without_pose(self, ligand: Ligand) -> str:
+        """Vina went on to the next: it could not read this one, or found nothing."""
+        text = (self._batches.folder / f"{ligand.ordinal}.pdbqt").read_text(errors="replace")
+        said = self._program.complained() if self._program is not None else ""
+        for message, line in _UNREAD.findall(said):
+            if line.strip() in text:
+                return " ".join(f"{message} {line}".split())
+        return _NO_POSE
 
     def _is_closed(self, path: Path, code: int | None) -> bool:
         """Whether the program has finished to write a file that is its newest."""
