@@ -67,7 +67,7 @@ def dock38(store, **values):
 
 def openmm(store, **values):
     options = {
-        "steps": 4000,
+        "steps": 2500,
         "temperature_k": 120,
         "seed": 7,
         "report_steps": 10,

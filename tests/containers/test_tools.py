@@ -21,7 +21,7 @@ def test_what_is_reclaimed_comes_to_the_same_as_what_is_not(job, store, start):
 
     cut = make(store, prefix="cut/", checkpoint_seconds=1)
     first = start(image, environment=cut.environment("/scratch"))
-    until(lambda: cut.part_records() or not first.running)
+    until(lambda: cut.part_records() or not first.running, seconds=240)
     assert first.stop() == 1, first.logs()
     assert "interrupted" in {event["event"] for event in first.events()}
     assert cut.markers() == []
