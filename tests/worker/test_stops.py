@@ -37,6 +37,27 @@ def dying(*given):
 Store._put = dying
 sys.exit(main(os.environ))
 """
+# The worker gets SIGTERM as soon as it heeds signals, or when all that is left is to exit.
+EARLY = """
+import os, runpy, signal
+import worker.stop_signals as stop_signals
+plain = stop_signals.heed_signals
+def heed(stop):
+    before = plain(stop)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return before
+stop_signals.heed_signals = heed
+runpy.run_module("worker", run_name="__main__")
+"""
+LATE = """
+import os, runpy, signal
+plain = os._exit
+def leave(code):
+    os.kill(os.getpid(), signal.SIGTERM)
+    plain(code)
+os._exit = leave
+runpy.run_module("worker", run_name="__main__")
+"""
 
 
 def two_ligands(shard, **values):
@@ -210,3 +231,18 @@ def test_events_are_json_lines(shard, scratch, endpoint):
     assert [event["event"] for event in ours] == ["start", "done", "end"]
     assert all({"job", "attempt", "child", "run", "shard"} <= set(event) for event in ours)
     assert any("Computing Vina grid" in event.get("stdout", "") for event in events)
+
+
+def test_a_signal_before_anything_is_imported_is_heeded(shard, scratch, endpoint):
+    made = shard(("in/a.pdbqt", ligand("caffeine")))
+    code, events, stderr = finish(start_worker(made, scratch, endpoint, before=("-c", EARLY)))
+    assert (code, stderr) == (1, "")
+    assert [event["event"] for event in events] == ["end"]
+    assert made.markers() == []
+
+
+def test_a_signal_when_all_is_done_changes_nothing(shard, scratch, endpoint):
+    made = shard(("in/a.pdbqt", ligand("caffeine")))
+    code, _, stderr = finish(start_worker(made, scratch, endpoint, before=("-c", LATE)))
+    assert (code, stderr) == (0, "")
+    assert made.markers() == ["00000-00000.done"]
