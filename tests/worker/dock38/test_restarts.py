@@ -217,6 +217,15 @@ def test_hierarchies_are_counted_over_all_attempts(shard, run, stopped):
     assert f"by its own count it read {read} after {record.progress}" in why
 
 
+def test_names_that_end_alike_stay_apart_over_an_interruption(shard, run, stopped):
+    names = [f"{form}-ZINC000000000001" for form in ("left", "right", "upper", "lower")]
+    made = shard(("in/a.db2", db2(*names)), indock_keys={"seconds": 0.1})
+    assert stopped(made) == 1
+    finish(run, made)
+    assert [row["id"] for row in made.rows()] == names
+    assert len({(row["poses"], row["first_byte"]) for row in made.rows()}) == len(names)
+
+
 def test_a_bundle_is_not_unpacked_to_disk(session, tmp_path):
     path = tmp_path / "a.db2.tgz"
     path.write_bytes(BODY)
