@@ -34,14 +34,15 @@ def measure(candidate: Callable[..., object], *arguments: object) -> Measured:
 
 
 def _run(answer: Connection, candidate: Callable[..., object], arguments: tuple) -> None:
-    before = _peak_mib()
+    before = peak_mib()
     began = time.process_time()
     result = candidate(*arguments)
     seconds = time.process_time() - began
-    answer.send(Measured(seconds, _peak_mib() - before, result))
+    answer.send(Measured(seconds, peak_mib() - before, result))
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
+    """The most memory that this process had so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT / 2**20
 
 
