@@ -10,6 +10,7 @@ from drydock.errors import DrydockError, NotFound, RequestRejected
 from drydock.images import is_allowed
 from drydock.inputs import list_inputs, list_object
 from drydock.planning import MAX_PROBLEMS
+from drydock.records import is_packed
 from drydock.request import References
 from drydock.services import Services
 from drydock.slicing import slicing_problem
@@ -157,6 +158,8 @@ def _check_input(services: Services, checked: Checked, uri: S3Uri, given: Refere
         checked.list_etag = found.etag
         if found.size == 0:
             checked.problems.append(f"input: {str(uri)!r} was given: the list is empty")
+        elif given.is_cut and is_packed(uri.key):
+            checked.problems.append(str(slicing_problem(str(uri))))
         return
     folder = uri.folder()
     listed = list_inputs(services.store, folder, recursive=given.recursive)

@@ -33,6 +33,11 @@ _ENDINGS = {
 }
 
 
+def is_packed(key: str) -> bool:
+    """Whether a name is that of a compressed file or an archive."""
+    return key.lower().endswith(_COMPRESSED)
+
+
 def kind_of(key: str) -> str:
     """The kind of records in a file, from its name: a key of :data:`CUTTERS`.
 
@@ -40,7 +45,7 @@ def kind_of(key: str) -> str:
         NotCuttable: it is compressed, or its ending says nothing.
     """
     name = key.rpartition("/")[2].lower()
-    if name.endswith(_COMPRESSED):
+    if is_packed(key):
         raise NotCuttable(
             "is compressed, and only an uncompressed file can be cut: store it uncompressed, or "
             "leave records_per_input out"

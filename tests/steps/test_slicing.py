@@ -266,6 +266,13 @@ def test_files_that_cannot_be_cut_are_refused_before_there_is_a_run(world, name,
     assert world.keys(DATA, "out/") == []
 
 
+def test_one_compressed_file_is_not_taken_for_a_list(world):
+    world.put(DATA, "big.sdf.gz", b"\x1f\x8b")
+    (problem,) = refused(world, request(world, input=f"s3://{DATA}/big.sdf.gz"))
+    assert "is compressed" in problem
+    assert world.keys(DATA, "out/") == []
+
+
 def test_files_of_a_list_that_cannot_be_cut_are_all_told(world):
     uris = [f"s3://{DATA}/x/{name}" for name in ("a.sdf", "b.gz", "c.tar", "a.sdf")]
     world.put(DATA, "list.txt", "\n".join(uris).encode())
