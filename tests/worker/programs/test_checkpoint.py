@@ -169,6 +169,35 @@ def test_a_change_while_files_are_read_is_noticed(make, monkeypatch):
     assert texts(make(restart).folder) == {"a": "new a", "b": "new b"}
 
 
+def test_a_file_that_changes_when_it_was_read_already_is_noticed(make, monkeypatch):
+    kept = make()
+    write(kept.folder, "a", "old a")
+    write(kept.folder, "b", "as ever")
+    add = module._add
+    reads = []
+
+    def changing(tar, path, name, entry):
+        reads.append(name)
+        if reads == ["a", "b"]:
+            write(kept.folder, "a", "new a")
+        return add(tar, path, name, entry)
+
+    monkeypatch.setattr(module, "_add", changing)
+    restart = kept.take(running=True)
+    assert reads == ["a", "b", "a", "b"]
+    assert texts(make(restart).folder) == {"a": "new a", "b": "as ever"}
+
+
+def test_a_change_that_hides_its_time_is_noticed(make):
+    kept = make()
+    path = write(kept.folder, "a", "one")
+    os.utime(path, ns=(10**18, 10**18))
+    assert kept.take(running=True) is not None
+    path.write_text("two")
+    os.utime(path, ns=(10**18, 10**18))
+    assert texts(make(kept.take(running=True)).folder) == {"a": "two"}
+
+
 def test_a_file_that_shrinks_or_goes_while_it_is_read_is_noticed(make, monkeypatch):
     kept = make()
     path = write(kept.folder, "a", "x" * 100_000)
