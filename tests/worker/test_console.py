@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drydock import __version__
 from local.batch.containers import PROGRAMS
 from worker.console import NAME
 
@@ -49,6 +50,13 @@ def test_all_name_the_same_program():
         assert [json.loads(command) for command in commands] in ([], [[NAME]])
     template = (ROOT / "template.yaml").read_text(encoding="utf-8")
     assert f"Command: [{NAME}]" in template
+
+
+def test_all_say_the_same_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == __version__
+    for path in ROOT.glob("worker/Dockerfile*"):
+        assert f"\nARG VERSION={__version__}\n" in path.read_text(encoding="utf-8")
 
 
 def test_the_wheel_says_what_the_worker_imports():
