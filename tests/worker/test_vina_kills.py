@@ -2,6 +2,8 @@
 
 import shutil
 
+import psutil
+
 from tests.worker.support import finish, first_ligand_is_finished, start_worker, until
 from tests.worker.vina.molecules import LIBRARY, QUICK, library
 
@@ -19,8 +21,11 @@ def test_a_worker_killed_while_it_prepares_and_while_it_docks_goes_on(shard, scr
     for attempt, moment in enumerate(moments, 1):
         process = start_worker(made, scratch, endpoint, attempt=attempt)
         until(moment)
+        below = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.communicate()
+        assert below
+        assert psutil.wait_procs(below, timeout=10)[1] == []
         for left in scratch.glob("drydock-*"):
             if left.name != "drydock-somebody-else":
                 shutil.rmtree(left)
