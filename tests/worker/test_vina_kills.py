@@ -21,10 +21,9 @@ def test_a_worker_killed_while_it_prepares_and_while_it_docks_goes_on(shard, scr
     for attempt, moment in enumerate(moments, 1):
         process = start_worker(made, scratch, endpoint, attempt=attempt)
         until(moment)
-        below = psutil.Process(process.pid).children(recursive=True)
+        below = until(lambda each=process: psutil.Process(each.pid).children(recursive=True))
         process.kill()
         process.communicate()
-        assert below
         assert psutil.wait_procs(below, timeout=10)[1] == []
         for left in scratch.glob("drydock-*"):
             if left.name != "drydock-somebody-else":
