@@ -1,6 +1,5 @@
 """Fetching what the attempt needs into scratch: inputs and assets, pinned by ETag."""
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,10 +10,10 @@ from drydock.store import Store
 from drydock.task_document import PinnedAsset, PinnedObject
 from drydock.tasks import Record
 from drydock.uris import S3Uri, parse_s3_uri
-from worker.download import PIECE_BYTES, Wanted, download
+from worker.download import PIECE_BYTES, Wanted, copy_object, download
 from worker.endings import InputFailed, Misconfigured, ScratchFull
 from worker.parallel import each
-from worker.scratch import require_room
+from worker.scratch import remove, require_room
 from worker.stop_signals import Stop
 from worker.tools import FetchedInput
 
@@ -82,11 +81,10 @@ def fetch_assets(
             place.mkdir(parents=True, exist_ok=True)
         small = [file for file in files if file.pinned.size <= PIECE_BYTES]
         each(lambda file: _fetch_asset_file(store, file, stop), small, _AT_ONCE, stop)
-        for file in files:
-            if file.pinned.size > PIECE_BYTES:
-                _fetch_asset_file(store, file, stop)
+        large = [file for file in files if file.pinned.size > PIECE_BYTES]
+        each(lambda file: _fetch_asset_file(store, file, stop), large, 1, stop)
     except ScratchFull as error:
-        shutil.rmtree(folder)
+        remove(folder)
         if not error.never:
             raise
         raise Misconfigured(str(error)) from error
@@ -133,7 +131,7 @@ def _place(name: str, asset: PinnedAsset, folder: Path) -> Path:
 
 def _fetch_asset_file(store: Store, file: _AssetFile, stop: Stop) -> None:
     try:
-        download(store, Wanted(file.uri, file.pinned.etag), file.target, stop)
+        copy_object(store, Wanted(file.uri, file.pinned.etag), file.target, stop)
     except NotFound as error:
         raise Misconfigured(f"asset {file.asset}: {file.uri} is gone; put it back") from error
     except Changed as error:

@@ -223,6 +223,23 @@ def test_a_stop_waits_for_no_answer(client, put, tmp_path):
         release.set()
 
 
+def test_a_stop_waits_for_no_first_answer_either(client, put, tmp_path):
+    stop, release = Stop(), threading.Event()
+
+    class Silent(Store):
+        def get_stream(self, *given, **asked):
+            stop.ask("spot", "Spot notice")
+            release.wait()
+            return super().get_stream(*given, **asked)
+
+    try:
+        with pytest.raises(Interrupted, match="Spot notice"):
+            download(Silent(client), put(BODY[:10]), tmp_path / "a", stop)
+        assert not release.is_set()
+    finally:
+        release.set()
+
+
 @pytest.mark.parametrize("size", [1000, len(BODY)])
 def test_a_stop_ends_the_waiting_between_tries(client, put, tmp_path, size, monkeypatch):
     monkeypatch.setattr(module, "_PAUSE_S", 3600)
