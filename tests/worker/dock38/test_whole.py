@@ -6,7 +6,9 @@ import re
 import pytest
 
 from tests.worker.dock38.bundles import bundle, db2, member, tgz
+from tests.worker.dock38.conftest import indock
 from tests.worker.support import DATA
+from worker.tools.dock38 import Dock38
 
 NAMES = [
     "ZINC000000000001",
@@ -153,6 +155,15 @@ def test_a_dock64_that_is_no_program_stops_the_run(shard, run, store, on_path, b
     told = store.get(DATA, made.keys.misconfigured(0, 0)).body.decode()
     assert told.startswith("dock64 cannot be started: ")
     assert said in told
+
+
+def test_a_dock64_that_is_an_asset_may_be_run_by_another_user(tmp_path, dock64):
+    (tmp_path / "INDOCK").write_text(indock())
+    program = tmp_path / "dock64"
+    program.write_bytes(dock64)
+    program.chmod(0o600)
+    Dock38().prepare({"dockfiles": tmp_path, "dockexec": program})
+    assert program.stat().st_mode & 0o777 == 0o755
 
 
 def test_a_pack_goes_on_after_an_input_that_fails(shard, run):
