@@ -25,7 +25,7 @@ from _shard import DATA, ROOT, Shard, s3
 
 from drydock.store import Store
 
-AT_WORK_S = 6.0
+AT_WORK_S = 5.0
 LIMIT_S = 60.0
 EXAMPLES = ROOT / "examples"
 DOCK = ROOT / "tests" / "worker" / "dock38" / "stand_in.py"

@@ -1,5 +1,6 @@
 """``python -m worker``: one attempt of one array child."""
 
+import gc
 import os
 import sys
 
@@ -13,6 +14,8 @@ def main() -> int:
 
     Signals are heeded before the slow imports begin, and until the process is gone.
     """
+    # What is imported at the start is not garbage, and what comes later makes little of it.
+    gc.set_threshold(50_000)
     confine_worker()
     stop = Stop()
     heed_signals(stop)

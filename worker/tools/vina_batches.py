@@ -85,6 +85,11 @@ class Batches:
         """The files of the ligands that wait and can be docked, in order."""
         return [f"{ligand.ordinal}.pdbqt" for ligand in self.waiting if ligand.problem is None]
 
+    def settle(self) -> None:
+        """Be done with the ligand at the front, and with its file."""
+        ligand = self.waiting.popleft()
+        (self.folder / f"{ligand.ordinal}.pdbqt").unlink(missing_ok=True)
+
     def _write(self, ordinal: int, text: bytes) -> None:
         # A path's own methods would take as long as the system does.
         with open(f"{self.folder}/{ordinal}.pdbqt", "wb", buffering=0) as file:  # noqa: PTH123

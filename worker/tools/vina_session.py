@@ -223,7 +223,7 @@ class VinaSession:
         self._advance()
 
     def _advance(self) -> None:
-        self._batches.waiting.popleft()
+        self._batches.settle()
         self._progress += 1
         if self._since is not None:
             self._since = time.monotonic()
