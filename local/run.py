@@ -112,9 +112,9 @@ class _Story:
     def _upload_neighbours(self) -> None:
         """Put what lies beside the request where the request names it.
 
-        `inputs/` goes to its `input`, a file or folder named like an asset's last part to that
-        asset. What is there already with the same content is left alone, so that a rerun finds
-        the inputs unchanged.
+        `inputs/`, or a file named like the last part of its `input`, goes there, and a file or
+        folder named like an asset's last part to that asset. What is there already with the same
+        content is left alone, so that a rerun finds the inputs unchanged.
         """
         beside = self._options.request.parent
         uploaded = 0
@@ -254,7 +254,9 @@ def _loosely(path: Path) -> dict[str, Any]:
 def _neighbours(beside: Path, request: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     """What lies beside a request and the URI that the request has for it."""
     assets = request.get("assets")
-    named = {"inputs": request.get("input"), "dockfiles": request.get("dockfiles")}
+    named = {"dockfiles": request.get("dockfiles")}
+    given = str(request.get("input")).rpartition("/")[2]
+    named[given if (beside / given).is_file() else "inputs"] = request.get("input")
     for uri in assets.values() if isinstance(assets, dict) else ():
         named[str(uri).rstrip("/").rpartition("/")[2]] = uri
     for name, uri in named.items():

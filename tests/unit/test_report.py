@@ -121,3 +121,13 @@ def test_no_history_says_where_one_would_be(tmp_path):
     assert find_history(tmp_path, "ab").stem == "abc"
     with pytest.raises(NoHistory, match="'x'"):
         find_history(tmp_path, "x")
+
+
+def test_a_file_named_like_the_input_is_uploaded_instead_of_the_folder_of_inputs(tmp_path):
+    (tmp_path / "inputs").mkdir()
+    folder, file = "s3://data/some/inputs/", "s3://data/some/library.smi"
+    assert list(_neighbours(tmp_path, {"input": folder})) == [(tmp_path / "inputs", folder)]
+    assert list(_neighbours(tmp_path, {"input": file})) == [(tmp_path / "inputs", file)]
+    (tmp_path / "library.smi").touch()
+    assert list(_neighbours(tmp_path, {"input": file})) == [(tmp_path / "library.smi", file)]
+    assert list(_neighbours(tmp_path, {})) == []

@@ -3,6 +3,8 @@
 import json
 import runpy
 
+from rdkit.Chem import CanonSmiles
+
 from drydock.request import parse_request_text
 from tests.worker.support import EXAMPLE
 from worker.tools.pdbqt import split_ligands
@@ -43,9 +45,34 @@ def test_the_request_is_one_and_its_options_are_vinas():
     assert request.assets["receptor"].endswith("/receptor.pdbqt")
 
 
+def test_the_library_is_the_same_molecules_as_smiles():
+    lines = (EXAMPLE / "library.smi").read_text().splitlines()
+    listed = {name: CanonSmiles(smiles) for smiles, name in (line.split("\t") for line in lines)}
+    texts = {path.stem: ligands_of(path)[0].smiles for path in (EXAMPLE / "ligands").iterdir()}
+    assert listed == {name: CanonSmiles(smiles) for name, smiles in texts.items()}
+
+
+def test_the_request_for_smiles_is_the_other_one_over_slices_of_them():
+    whole, sliced = (
+        json.loads((EXAMPLE / name).read_bytes()) for name in ("run.json", "smiles.json")
+    )
+    assert parse_request_text((EXAMPLE / "smiles.json").read_bytes()).records_per_input == 6
+    differ = {name for name in sliced if sliced[name] != whole.get(name)}
+    assert differ == {"name", "input", "output", "records_per_input"}
+    assert sliced["input"].endswith("/vina/library.smi")
+
+
 def test_every_file_has_its_terms():
     terms = (EXAMPLE / "LICENSES.md").read_text(encoding="utf-8")
     for path in (EXAMPLE / "ligands").iterdir():
         assert path.stem in terms or ("nsc*" in terms and path.stem.startswith("nsc"))
-    for name in ("receptor.pdbqt", "inputs/", "Apache-2.0", "Liubov Chuprikova", "CC0", "BSD-3"):
+    for name in (
+        "receptor.pdbqt",
+        "inputs/",
+        "library.smi",
+        "Apache-2.0",
+        "Liubov Chuprikova",
+        "CC0",
+        "BSD-3",
+    ):
         assert name in terms
