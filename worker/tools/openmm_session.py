@@ -5,9 +5,10 @@ import shutil
 import signal
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from worker.endings import InputFailed, Misconfigured
 from worker.program import Program
@@ -23,10 +24,8 @@ from worker.tools.openmm_job import (
     SEAL,
     STOP,
     TRAJECTORY,
+    OpenMMOptions,
 )
-
-if TYPE_CHECKING:
-    from worker.tools.openmm import OpenMM
 
 # A seal comes within a block of steps; one that takes longer is taken at a later time.
 SEAL_WAIT_S = 3.0
@@ -36,6 +35,16 @@ _LOOK_S = 0.01
 _COUNTS = {"molecules": 0, "failed_molecules": 0}
 # By these somebody else ends a program.
 _ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Simulator(Protocol):
+    """What starts simulations, and hears what they say."""
+
+    options: OpenMMOptions
+    say: Callable[..., None]
+
+    def start(self, fetched: FetchedInput, folder: Path, restart: Path | None) -> Program:
+        """Start one in ``folder``, which is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class OpenMMSession:
     """See :class:`worker.tools.Session`. Progress is a number of steps."""
 
     def __init__(
-        self, openmm: "OpenMM", fetched: FetchedInput, folder: Path, resume: Resume
+        self, openmm: Simulator, fetched: FetchedInput, folder: Path, resume: Resume
     ) -> None:
         self.death: Death | None = None
         self._openmm = openmm
