@@ -2,7 +2,8 @@
 
 The tool is a stand-in that obeys vina's batch contract and sleeps for each ligand; it runs bare
 over 1,000 files, and under the worker over one object in S3, which is moto's in a process beside.
-The two take turns. Cutting the file, starting, polling, packing and sending are all the worker's.
+The two take turns, with their files in memory where there is /dev/shm. Cutting the file, starting,
+polling, packing and sending are all the worker's.
 
 usage: python benchmarks/overhead.py [LIGANDS] [REPEATS]      (1,000 and 3 by default)
 """
@@ -123,7 +124,8 @@ def main() -> None:
     """Print medians of both and their ratio."""
     ligands = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    with tempfile.TemporaryDirectory() as folder, s3() as store:
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder, s3() as store:
         bench = Bench(Path(folder), ligands, store)
         Bench(Path(folder) / "first", 1, store).worker("first/")  # compiles what is not yet
         bare, worker = [], []
