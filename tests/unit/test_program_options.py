@@ -13,7 +13,7 @@ from drydock.request import parse_request
 from drydock.script_options import ScriptOptions
 from drydock.templates import PLACEHOLDERS, fill
 from worker.tools.command import CommandOptions as WorkersCommandOptions
-from worker.tools.program_tool import read_options
+from worker.tools.options import read_options
 from worker.tools.script import ScriptOptions as WorkersScriptOptions
 
 COMMON = {"name": "sorted", "input": "s3://lab/in/", "output": "s3://lab/out/"}

@@ -7,8 +7,9 @@ from pathlib import Path
 from drydock.errors import Malformed
 from drydock.templates import placeholders
 from worker.tools import FetchedInput, Resume, Setting
+from worker.tools.options import read_options
 from worker.tools.program_session import Folders, ProgramSession
-from worker.tools.program_tool import ProgramOptions, ProgramRunner, read_options
+from worker.tools.program_tool import ProgramOptions, ProgramRunner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +18,9 @@ class CommandOptions(ProgramOptions):
 
     command: Sequence[str]
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """See :class:`ProgramOptions`."""
-        super(CommandOptions, self).check()
+        super(CommandOptions, self).__post_init__()
         if isinstance(self.command, str) or not self.command:
             raise Malformed("command must be a list: a program and its arguments")
         for text in self.command:

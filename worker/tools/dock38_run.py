@@ -18,6 +18,7 @@ from worker.program import Program
 from worker.tools.db2 import hierarchies, split
 from worker.tools.dock38_poses import Repacker
 from worker.tools.dock38_restart import LeftOut, finished_of
+from worker.tools.growing_file import GrowingFile
 from worker.tools.outdock import Docked, Ending, OutdockReader
 
 OUTDOCK, MOL2, RESTART = "OUTDOCK", "test.mol2.gz", "restart"
@@ -120,7 +121,7 @@ class Run:
         self.notes = folder.with_name(f"{folder.name}-notes")
         self.notes.mkdir()
         self.rows = self.docked = 0
-        self._read_bytes = 0
+        self._outdock = GrowingFile(folder / OUTDOCK)
         self._reader = OutdockReader()
         self._program = Program(command, folder, environment)
         self._poses = Repacker(folder / MOL2, self.notes / POSES, self.notes / INDEX)
@@ -182,15 +183,7 @@ class Run:
 
     def _read_on(self) -> None:
         """Take note of the lines that came since the last time."""
-        path = self.folder / OUTDOCK
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            file.seek(self._read_bytes)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read_bytes += len(whole)
-        lines = io.StringIO(whole.decode("latin-1"), newline="\n")
+        lines = io.StringIO(self._outdock.new_lines().decode("latin-1"), newline="\n")
         for row in self._reader.rows(lines):
             self.rows += 1
             self.docked += isinstance(row, Docked)

@@ -7,7 +7,6 @@ worker's. What is finished is a number of steps.
 import importlib.util
 import sys
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 
 from worker.endings import Misconfigured, RestartUnusable
@@ -17,6 +16,7 @@ from worker.tools.openmm_files import Files, FilesError, from_assets
 from worker.tools.openmm_job import JOB, Job, OpenMMOptions
 from worker.tools.openmm_restart import RestartError, read_about
 from worker.tools.openmm_session import OpenMMSession
+from worker.tools.options import read_options
 
 PROGRAM = ["-m", "worker.tools.openmm_run"]
 # Libraries of numbers start a thread a core unless told otherwise.
@@ -41,13 +41,7 @@ class OpenMM:
         Raises:
             Misconfigured: there is no OpenMM here, or the options are not OpenMM's.
         """
-        known = {field.name for field in fields(OpenMMOptions)}
-        if strange := sorted(set(setting.options) - known):
-            raise Misconfigured(f"openmm has no option {', '.join(strange)}")
-        try:
-            options = OpenMMOptions(**setting.options)
-        except TypeError as error:
-            raise Misconfigured(f"openmm's options are not whole: {error}") from error
+        options = read_options("openmm", OpenMMOptions, setting.options)
         if setting.gpus and options.platform in ("CPU", "Reference"):
             raise Misconfigured(
                 f"resources.gpus is {setting.gpus}, and options.platform {options.platform} uses "

@@ -14,6 +14,7 @@ from worker.endings import InputFailed, Misconfigured
 from worker.program import Program
 from worker.scratch import free_bytes
 from worker.tools import Contribution, Death, FetchedInput, Output, Resume
+from worker.tools.growing_file import GrowingFile
 from worker.tools.openmm_job import (
     CANNOT_IMPORT,
     EVENTS,
@@ -91,7 +92,7 @@ class OpenMMSession:
         self._segments: deque[Segment] = deque()
         self._taken: Segment | None = None
         self._program: Program | None = None
-        self._read_bytes = 0
+        self._events = GrowingFile(folder / EVENTS)
         self._asked_to_seal = False
         self._complete = resume.progress >= openmm.options.steps
         self._failure: dict[str, Any] | None = None
@@ -173,15 +174,7 @@ class OpenMMSession:
 
     def _read_events(self) -> None:
         """Take note of what happened since the last time."""
-        path = self._folder / EVENTS
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            file.seek(self._read_bytes)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read_bytes += len(whole)
-        for line in whole.splitlines():
+        for line in self._events.new_lines().splitlines():
             self._take(json.loads(line))
 
     def _take(self, event: dict[str, Any]) -> None:

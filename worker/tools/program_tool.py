@@ -4,9 +4,8 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
 from drydock.errors import Malformed
 from drydock.globs import glob_problem
@@ -34,7 +33,7 @@ class ProgramOptions:
     allow_aws: bool = False
     recursive: bool = False
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Look at what a request's model has not seen: options given by hand.
 
         Raises:
@@ -55,26 +54,6 @@ class ProgramOptions:
             return signal.Signals[f"SIG{self.stop_signal}"]
         except KeyError:
             raise Malformed(f"stop_signal: {self.stop_signal} is none") from None
-
-
-Options = TypeVar("Options", bound=ProgramOptions)
-
-
-def read_options(tool: str, model: type[Options], given: Mapping[str, Any]) -> Options:
-    """A tool's options.
-
-    Raises:
-        Misconfigured: they are not the tool's.
-    """
-    known = {each.name for each in fields(model)}
-    if strange := sorted(set(given) - known):
-        raise Misconfigured(f"{tool} has no option {', '.join(strange)}")
-    try:
-        read = model(**given)
-        read.check()
-    except (Malformed, TypeError, ValueError, AttributeError) as error:
-        raise Misconfigured(f"{tool}'s options are not whole: {error}") from error
-    return read
 
 
 # Makes what is run for one input, program first: of its folders, where files that the program is

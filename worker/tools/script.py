@@ -15,8 +15,9 @@ from drydock.templates import placeholders
 from worker.archives import ArchiveError, unpack
 from worker.endings import Misconfigured
 from worker.tools import FetchedInput, Resume, Setting
+from worker.tools.options import read_options
 from worker.tools.program_session import Folders, ProgramSession
-from worker.tools.program_tool import ProgramOptions, ProgramRunner, read_options
+from worker.tools.program_tool import ProgramOptions, ProgramRunner
 
 ASSET = "script"
 TYPES = ("script", "zip")
@@ -32,9 +33,9 @@ class ScriptOptions(ProgramOptions):
     name: str | None = None
     arguments: Sequence[str] = ()
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """See :class:`ProgramOptions`."""
-        super(ScriptOptions, self).check()
+        super(ScriptOptions, self).__post_init__()
         if self.type not in TYPES:
             raise Malformed(f"type must be one of {', '.join(TYPES)}")
         if self.type == "zip" and not self.name:

@@ -7,11 +7,12 @@ whatever was docked before it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from worker.endings import InputFailed, Misconfigured
 from worker.tools import FetchedInput, Resume, Setting
+from worker.tools.options import read_options
 from worker.tools.vina_program import RECEPTOR, Programs, find_program
 from worker.tools.vina_session import VinaSession
 
@@ -30,6 +31,10 @@ class VinaOptions:
     max_evals: int = 0
     ligand_seconds: int | None = None
     recursive: bool = False
+
+    def __post_init__(self) -> None:
+        """What has no three coordinates is noticed before anything is docked."""
+        self.flags()
 
     def flags(self) -> list[str]:
         """The options as vina's command line has them."""
@@ -64,14 +69,7 @@ class Vina:
         Raises:
             Misconfigured: there is no vina here, or the options are not vina's.
         """
-        known = {field.name for field in fields(VinaOptions)}
-        if strange := sorted(set(setting.options) - known):
-            raise Misconfigured(f"vina has no option {', '.join(strange)}")
-        try:
-            read = VinaOptions(**setting.options)
-            read.flags()
-        except (TypeError, ValueError) as error:
-            raise Misconfigured(f"vina's options are not whole: {error}") from error
+        read = read_options("vina", VinaOptions, setting.options)
         return cls(find_program(), read, setting.vcpus, setting.variables)
 
     def prepare(self, assets: Mapping[str, Path]) -> None:
