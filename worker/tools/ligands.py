@@ -42,7 +42,7 @@ def bounded_lines(stream: IO[bytes]) -> Iterator[bytes]:
     read = partial(stream.readline, MAX_LIGAND_BYTES + 1)
     while line := read():
         yield line
-        while line and not line.endswith(b"\n"):
+        while len(line) > MAX_LIGAND_BYTES and not line.endswith(b"\n"):
             line = read()
 
 

@@ -16,6 +16,8 @@ _SMILES = re.compile(rb"REMARK\s+SMILES\s+(?!IDX\b)(\S+)\s*", re.IGNORECASE)
 _MODEL_TITLE = re.compile(rb"\s*MODEL(?:\s+\d+(?=\s))?\s*(.*?)\s*", re.DOTALL)
 # Lines that belong to no ligand when they stand alone.
 _IDLE = re.compile(rb"(REMARK\b.*|END|TER|CONECT\b.*|USER\b.*|)\s*", re.DOTALL)
+# Most lines begin so, and say nothing of where a ligand begins or ends.
+_PLAIN = (b"ATOM ", b"HETATM ", b"BRANCH ", b"ENDBRANCH ")
 # The first words of lines that every ligand has.
 _NEEDED = (b"ROOT", b"ENDROOT", b"TORSDOF")
 
@@ -76,8 +78,7 @@ def split_ligands(lines: Iterable[bytes], stem: str) -> Iterator[Ligand]:
 def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
     block = _Block()
     for line in lines:
-        words = line.split(None, 1)
-        word = words[0] if words else b""
+        word = b"" if line.startswith(_PLAIN) else next(iter(line.split(None, 1)), b"")
         if word == b"MODEL":
             if not block.is_idle:
                 yield block
@@ -102,7 +103,7 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
 
 
 def _ligand(ordinal: int, block: _Block, fallback: str) -> Ligand:
-    remarks = [line for line in block.lines if line[:6].upper() == b"REMARK"]
+    remarks = [line for line in block.lines if line[:1] in b"Rr" and line[:6].upper() == b"REMARK"]
     names = [match[1] for line in remarks if (match := _NAME.fullmatch(line))]
     smiles = [match[1] for line in remarks if (match := _SMILES.fullmatch(line))]
     return Ligand(

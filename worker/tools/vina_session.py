@@ -58,7 +58,7 @@ class VinaSession:
     def poll(self) -> bool:
         """See :class:`worker.tools.Session`."""
         if self._program is None:
-            return not self._start() and self._end()
+            return self._go_on()
         code = self._program.poll()
         if self._preparing:
             return self._poll_preparation(code)
@@ -69,7 +69,7 @@ class VinaSession:
         program = self._stopped()
         if program is not None and code and self.death is None:
             self._judge(program, code)
-        return self.death is not None
+        return self.death is not None or self._go_on()
 
     def interrupt(self) -> None:
         """Keep the ligands that are finished; the one at hand is lost."""
@@ -107,6 +107,10 @@ class VinaSession:
         self._parts += 1
         return PartTable(self._folder / f"part-{self._parts}", self._fetched)
 
+    def _go_on(self) -> bool:
+        """Start what is to be done next; true when all is done."""
+        return not self._start() and self._end()
+
     def _start(self) -> bool:
         """Start what is to be done next; false when all ligands are settled."""
         batches = self._batches
@@ -140,7 +144,7 @@ class VinaSession:
         program = self._stopped()
         if code == 0:
             self._batches.take_prepared()
-            return False
+            return self._go_on()
         said = " ".join(program.complained().split())[-500:] if program is not None else ""
         if code == EXIT_MISSING:
             raise Misconfigured(f"vina's ligands cannot be prepared: {said}")
