@@ -6,6 +6,8 @@ SHELL := /bin/sh
 REQUEST ?= examples/vina/run.json
 DIRECTORY ?= .drydock
 ARGS ?=
+# Tests that run at once: most wait for processes, and each has its own S3 and its own folders.
+TESTS_AT_ONCE ?= 2
 
 python := .venv/bin/python
 sam := .venv-sam/bin/sam
@@ -31,7 +33,7 @@ history: environment ## what the last run's state machine did, step by step
 	@$(python) -m local history --directory "$(DIRECTORY)" $(ARGS)
 
 test: environment-test ## all tests; ARGS="-k name" picks some
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile $(ARGS)
 
 lint: environment-lint ## ruff and cfn-lint
 	@$(python) -m ruff check $(checked)

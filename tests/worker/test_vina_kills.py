@@ -21,7 +21,7 @@ def test_a_worker_killed_while_it_prepares_and_while_it_docks_goes_on(shard, scr
     for attempt, moment in enumerate(moments, 1):
         process = start_worker(made, scratch, endpoint, attempt=attempt)
         until(moment)
-        below = until(lambda each=process: psutil.Process(each.pid).children(recursive=True))
+        below = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.communicate()
         assert psutil.wait_procs(below, timeout=10)[1] == []
