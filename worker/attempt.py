@@ -1,6 +1,7 @@
 """An attempt at a pack of inputs: skip what is settled, go on from parts, settle the rest."""
 
 import contextlib
+import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,7 @@ class Attempt:
         """Poll a session until it ends or must; seal parts on the way."""
         period = self._work.checkpoint_seconds
         while not session.poll():
+            _collect_garbage_again()
             self._markers.flush_if_due()
             self._stop.wait(_POLL_S)
             if self._stop.reason is not None:
@@ -362,6 +364,13 @@ class Attempt:
         self._stop_read = now
         if text := run_is_stopped(self._store, self._work):
             self._stop.ask("run_stopped", text)
+
+
+def _collect_garbage_again() -> None:
+    """The start is over, for which it is left alone; what was made then is kept for good."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def own_code(code: int | None) -> int:
