@@ -24,7 +24,16 @@ from worker.logs import log_stream
 from worker.results import FLUSH_S, MarkerWriter, write_outputs, write_part_record
 from worker.scratch import full_named, remove, tells_of_no_room
 from worker.stop_signals import Stop
-from worker.tools import Contribution, Death, FetchedInput, Session, Setting, Tool, make_tool
+from worker.tools import (
+    Contribution,
+    Death,
+    FetchedInput,
+    Session,
+    Setting,
+    Tool,
+    load_tool,
+    make_tool,
+)
 from worker.transfer import fetch_assets, fetch_input
 from worker.work import Known, Work, look_up, run_is_stopped
 
@@ -346,13 +355,17 @@ class Attempt:
         return self._tool
 
     def _look_around(self, place: int) -> None:
-        """Ask S3 at once for what the first input's turn would ask for one after the other."""
+        """Ask S3 at once for what the first input's turn would ask for one after the other.
+
+        The tool is imported meanwhile.
+        """
         with ThreadPoolExecutor(3) as pool:
             asked = (
                 pool.submit(self._look_for_stop),
                 pool.submit(self._known.markers.at, place),
                 pool.submit(self._known.parts.at, place),
             )
+            load_tool(self._work.tool)
         for each in asked:
             each.result()
 

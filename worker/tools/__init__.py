@@ -178,10 +178,15 @@ def make_tool(name: str, setting: Setting) -> Tool:
     Raises:
         Misconfigured: there is none in this image, or it cannot work with these options.
     """
-    own = _OWN.get(name)
-    make = _brought(name) if own is None else pkgutil.resolve_name(own)
+    make = load_tool(name) or _brought(name)
     tool: Tool = make(setting)
     return tool
+
+
+def load_tool(name: str) -> Callable[[Setting], Tool] | None:
+    """Import a tool of the project's own, which takes a moment; None for a name that is none's."""
+    own = _OWN.get(name)
+    return None if own is None else pkgutil.resolve_name(own)
 
 
 def _brought(name: str) -> Callable[[Setting], Tool]:
