@@ -7,8 +7,8 @@ from tests.worker.openmm import argon
 from tests.worker.openmm.reading import joined
 from tests.worker.programs.conftest import ProgramShard
 from tests.worker.programs.jobs import STEPS
-from tests.worker.support import DATA, Shard, bundle, ligand
-from tests.worker.vina.molecules import smi
+from tests.worker.support import DATA, OPTIONS, Shard, bundle, ligand
+from tests.worker.vina.molecules import SMILES, smi
 
 LIGANDS = ("aspirin", "caffeine", "ibuprofen", "paracetamol")
 NUMBERS = "\n".join(str(number * number % 17) for number in range(250)).encode()
@@ -48,8 +48,9 @@ def vina(store, **values):
 
 
 def vina_smi(store, **values):
-    names = ("aspirin", "caffeine", "paracetamol", "ethanol", "phenol")
-    return Shard(store, [("in/a.smi", smi(*names))], **values)
+    molecules = {f"{name}-{copy}": text for copy in range(4) for name, text in SMILES.items()}
+    options = OPTIONS | {"max_evals": 20_000}
+    return Shard(store, [("in/a.smi", smi(**molecules))], options=options, **values)
 
 
 def dock38(store, **values):
