@@ -2,8 +2,9 @@
 
 The tool is a stand-in that obeys vina's batch contract and sleeps for each ligand; it runs bare
 over 1,000 files, and under the worker over one object in S3, which is moto's in a process beside.
-The two take turns, with their files in memory where there is /dev/shm. Cutting the file, starting,
-polling, packing and sending are all the worker's.
+The two take turns, with their files in memory where there is /dev/shm; once the tool is also
+started for each ligand, as peers' baselines are. Cutting the file, starting, polling, packing and
+sending are all the worker's.
 
 usage: python benchmarks/overhead.py [LIGANDS] [REPEATS]      (1,000 and 3 by default)
 """
@@ -106,6 +107,17 @@ class Bench:
             command = [str(self.bin / "vina"), "--dir", "out", "--batch", *names]
             return spend(command, work, dict(os.environ))
 
+    def started_each(self) -> Spent:
+        """The tool alone, started for each ligand as most scripts do."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            work = Path(name)
+            (work / "out").mkdir()
+            for number in range(self.ligands):
+                (work / f"{number}.pdbqt").write_bytes(self.text)
+            loop = 'for each in *.pdbqt; do "$0" --dir out --batch "$each"; done'
+            command = ["/bin/sh", "-c", loop, str(self.bin / "vina")]
+            return spend(command, work, dict(os.environ))
+
     def worker(self, prefix: str) -> Spent:
         """The worker over one input of a run."""
         scratch = self.folder / "scratch"
@@ -128,13 +140,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=memory) as folder, s3() as store:
         bench = Bench(Path(folder), ligands, store)
         Bench(Path(folder) / "first", 1, store).worker("first/")  # compiles what is not yet
+        started = [bench.started_each()]
         bare, worker = [], []
         for number in range(repeats):
             bare.append(bench.bare())
             worker.append(bench.worker(f"out-{number}/"))
     rows = []
     base = statistics.median(spent.wall_s for spent in bare)
-    for name, all_spent in (("bare tool", bare), ("worker", worker)):
+    ways = (("bare tool", bare), ("bare tool, a start a ligand", started), ("worker", worker))
+    for name, all_spent in ways:
         wall_s = statistics.median(spent.wall_s for spent in all_spent)
         cpu_s = statistics.median(spent.cpu_s for spent in all_spent)
         peak = max(spent.peak_mib for spent in all_spent)
