@@ -1,5 +1,6 @@
 """What the stack tells its functions, through their environment. The one reader of it."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ class Settings:
     """The stack's parameters and the names of what it made. Durations in seconds.
 
     ``allowed_images`` are prefixes of image references; the stack's own image is always allowed.
+    ``max_memory_mib`` is the most that a job is given after it ran out of memory. ``max_vcpus`` run
+    at a time on Spot and On-Demand each; ``vcpu_hour_usd`` is what one costs an hour, about.
     """
 
     control_bucket: str
@@ -33,6 +36,9 @@ class Settings:
     max_concurrency: int
     reconcile_seconds: int
     scratch_gib: int
+    max_memory_mib: int
+    max_vcpus: int
+    vcpu_hour_usd: float
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -60,6 +66,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             max_concurrency=int(values["MAX_CONCURRENCY"]),
             reconcile_seconds=int(values["RECONCILE_SECONDS"]),
             scratch_gib=int(values["SCRATCH_GIB"]),
+            max_memory_mib=int(values["MAX_MEMORY_MIB"]),
+            max_vcpus=int(values["MAX_VCPUS"]),
+            vcpu_hour_usd=_price(values["VCPU_HOUR_USD"]),
         )
     except KeyError as error:
         raise RunMisconfigured(f"the function's environment lacks {error.args[0]}") from error
@@ -74,6 +83,14 @@ def _shard_size(size: int) -> int:
     if not 1 <= size <= MAX_SHARD_SIZE:
         raise RunMisconfigured(f"SHARD_SIZE is {size}: 1 to {MAX_SHARD_SIZE} are allowed")
     return size
+
+
+def _price(text: str) -> float:
+    """Zero, or nothing that is a number, would make every budget endless."""
+    price = float(text)
+    if not (math.isfinite(price) and price > 0):
+        raise RunMisconfigured(f"VCPU_HOUR_USD is {text}: a number above 0 is allowed")
+    return price
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -75,6 +75,9 @@ class World:
             "RECONCILE_SECONDS": "21600",
             "ATTEMPTS": "3",
             "SCRATCH_GIB": "1",
+            "MAX_MEMORY_MIB": "65536",
+            "MAX_VCPUS": "256",
+            "VCPU_HOUR_USD": "0.05",
             **environment,
         }
         self.services = Services(

@@ -15,6 +15,9 @@ GIVEN = dict.fromkeys(NAMES, "text") | {
     "MAX_CONCURRENCY": "40",
     "RECONCILE_SECONDS": "21600",
     "SCRATCH_GIB": "100",
+    "MAX_MEMORY_MIB": "65536",
+    "MAX_VCPUS": "256",
+    "VCPU_HOUR_USD": "0.05",
 }
 
 
@@ -25,6 +28,7 @@ def test_everything_is_read():
     assert found.data_buckets == ("a", "b", "c")
     assert (found.allowed_images, found.kms_key_id) == ((), None)
     assert (found.shard_size, found.reconcile_seconds) == (10_000, 21_600)
+    assert (found.max_memory_mib, found.max_vcpus, found.vcpu_hour_usd) == (65_536, 256, 0.05)
     assert found.control_bucket == "text"
 
 
@@ -35,7 +39,11 @@ def test_what_is_missing_is_named(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["SHARD_SIZE", "MAX_CONCURRENCY", "RECONCILE_SECONDS", "SCRATCH_GIB"]
+    "name",
+    [
+        *("SHARD_SIZE", "MAX_CONCURRENCY", "RECONCILE_SECONDS", "SCRATCH_GIB"),
+        *("MAX_MEMORY_MIB", "MAX_VCPUS"),
+    ],
 )
 @pytest.mark.parametrize("value", ["", "many", "1.5"])
 def test_a_number_that_is_none_is_told(name, value):
@@ -47,6 +55,12 @@ def test_a_number_that_is_none_is_told(name, value):
 def test_a_shard_is_an_array_that_batch_takes(value):
     with pytest.raises(RunMisconfigured, match="SHARD_SIZE"):
         read_settings(GIVEN | {"SHARD_SIZE": value})
+
+
+@pytest.mark.parametrize("value", ["", "cheap", "0", "-0.05", "nan", "inf"])
+def test_a_price_is_a_number_above_nothing(value):
+    with pytest.raises(RunMisconfigured, match="VCPU_HOUR_USD|number"):
+        read_settings(GIVEN | {"VCPU_HOUR_USD": value})
 
 
 def test_the_process_s_own_environment_is_the_default(monkeypatch):
