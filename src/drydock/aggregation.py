@@ -8,11 +8,11 @@ import gzip
 import json
 import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from drydock.accounting import Accounts
+from drydock.concurrency import each
 from drydock.detection import run_keys, shard_inputs
 from drydock.documents import Documents, Versioned
 from drydock.errors import Conflict, Malformed, NotFound
@@ -36,7 +36,6 @@ from drydock.tasks import parse_tasks
 
 ROWS_PER_TURN = 200_000
 ACCOUNTS = "accounts.json"
-_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +234,8 @@ def _write_tables(
     ]
     ranking = Ranking(_keep_top(run))
     rows: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        for found in pool.map(lambda key: _read_rows(services, run.output_bucket, key), keys):
-            rows.extend(found)
+    for found in each(lambda key: _read_rows(services, run.output_bucket, key), keys):
+        rows.extend(found)
     for row in rows:
         if row.get("score") is not None and math.isfinite(row["score"]):
             ranking.add(ranked_row(row))
@@ -261,9 +259,9 @@ def _read_rows(services: Services, bucket: str, key: str) -> list[dict[str, Any]
 def _accounts(document: ShardDocument, settled: list[Settled], strange: int) -> Accounts:
     done = [each.summary for each in settled if each.summary is not None]
     failures: dict[str, int] = {}
-    for each in settled:
-        if each.failure is not None:
-            name = each.failure.failure_class
+    for one in settled:
+        if one.failure is not None:
+            name = one.failure.failure_class
             failures[name] = failures.get(name, 0) + 1
     failed = sum(failures.values())
     return Accounts(

@@ -7,12 +7,12 @@ last shard that it wrote.
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from drydock.checking import check_references
+from drydock.concurrency import each
 from drydock.detection import run_keys, shard_inputs
 from drydock.documents import Documents
 from drydock.errors import AlreadyExists, Changed, Conflict, NotFound, RequestRejected
@@ -270,8 +270,7 @@ def _write_shard(services: Services, run: RunDocument, keys: RunKeys, shard: Pla
             encode_skipped(index, original),
         )
 
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        list(pool.map(skip, shard.duplicates))
+    each(skip, shard.duplicates)
     # A DOCK 3.8 list cannot name a slice: read as one, the table must not pass for a list.
     is_sliced = run.identity.get("records_per_input") is not None
     key = (keys.manifest_slices if is_sliced else keys.manifest_list)(shard.number)

@@ -3,13 +3,13 @@
 import gzip
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
 from drydock import __version__
 from drydock.accounting import Accounts, Verdict, add_up, verdict
 from drydock.aggregation import failures_key, read_accounts, top_key, valid_accounts
+from drydock.concurrency import each
 from drydock.detection import run_keys
 from drydock.documents import Documents
 from drydock.errors import NotFound
@@ -17,8 +17,6 @@ from drydock.ranking import Ranked, Ranking, parse_ranked
 from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.tables import FAILURE_COLUMNS, csv_bytes, top_csv
-
-_READERS = 16
 
 
 def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]:
@@ -31,8 +29,7 @@ def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]
     run = documents.owned_run(run_id, owner)
     keys = run_keys(run)
     items = json.loads(services.store.get(run.output_bucket, keys.shards()).body)
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        found = list(pool.map(lambda item: _shard_accounts(services, documents, run, item), items))
+    found = each(lambda item: _shard_accounts(services, documents, run, item), items)
     accounts = add_up(each for each, _ in found)
     stop = run.active_stop
     ended = verdict(accounts, stop.reason if stop else None, stop.text if stop else None)
@@ -104,10 +101,9 @@ def _write_poses(services: Services, run: RunDocument, best: list[Ranked]) -> No
     for row in rows:
         if "first_byte" in row:
             named.setdefault(poses_name(row["poses"]), []).append(row)
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        for name, found in named.items():
-            body = b"".join(pool.map(lambda row: _pose(services, run, row), found))
-            _write(services, run, name, body, "application/gzip")
+    for name, found in named.items():
+        body = b"".join(each(lambda row: _pose(services, run, row), found))
+        _write(services, run, name, body, "application/gzip")
     folder = run_keys(run).results_folder()
     for listed in services.store.list(run.output_bucket, f"{folder}poses."):
         if listed.key.removeprefix(folder) not in named:

@@ -8,10 +8,10 @@ is written later is late.
 import contextlib
 import json
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from drydock.concurrency import each
 from drydock.detection import list_markers, run_keys
 from drydock.errors import AlreadyExists, Changed, Conflict, Malformed, NotFound
 from drydock.markers import (
@@ -30,8 +30,6 @@ from drydock.parts import OutputObject
 from drydock.run_document import RunDocument
 from drydock.store import Store
 from drydock.tasks import parse_tasks
-
-_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +57,8 @@ def collect(store: Store, run: RunDocument, shard: int, inputs: int) -> Collecte
     """Read every marker that speaks for an input and verify what it names."""
     settlement = list_markers(store, run, shard, inputs)
     speaking = {speaker.name: speaker for speaker in settlement.speakers.values()}
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        contents = dict(
-            zip(
-                speaking,
-                pool.map(lambda s: _read(store, run, shard, s), speaking.values()),
-                strict=True,
-            )
-        )
+    read = each(lambda s: _read(store, run, shard, s), speaking.values())
+    contents = dict(zip(speaking, read, strict=True))
     present = _present_outputs(store, run, shard)
     bad = {
         name: speaking[name].etag

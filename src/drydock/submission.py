@@ -1,9 +1,9 @@
 """A round on its way to AWS Batch: the objects its children read, and the job itself."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from drydock.concurrency import each
 from drydock.decision import SubmitRound
 from drydock.detection import run_keys
 from drydock.errors import NotFound
@@ -17,8 +17,6 @@ from drydock.store import Store
 from drydock.task_document import PinnedAsset, TaskDocument, parse_assets
 from drydock.tasks import Record, encode_tasks, parse_tasks
 from drydock.uris import parse_s3_uri
-
-_READERS = 16
 
 
 def read_assets(
@@ -60,8 +58,7 @@ def _pinned_anew(store: Store, run: RunDocument, shard: int, records: list[Recor
     folder = run_keys(run).markers_folder(shard)
     listed = store.list(run.output_bucket, folder) if run.reopened else ()
     reopened = reopened_places((found.key[len(folder) :] for found in listed), run.reopened)
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        return list(pool.map(lambda r: _pin(store, r) if r.place in reopened else r, records))
+    return each(lambda r: _pin(store, r) if r.place in reopened else r, records)
 
 
 def _pin(store: Store, record: Record) -> Record:

@@ -8,9 +8,19 @@ from tests.architecture.imports import ROOT, core_closure, core_modules, importe
 
 # Plain data in, plain data out: no AWS, no clock, no randomness, no environment.
 PURE = {
-    *("accounting", "decision", "errors", "failures", "globs", "images", "keys", "markers"),
-    *("parts", "planning", "ranking", "run_document", "shard_document", "task_document"),
-    *("tasks", "templates", "uris", "variables"),
+    *(
+        "accounting",
+        "concurrency",
+        "decision",
+        "errors",
+        "failures",
+        "globs",
+        "images",
+        "keys",
+        "markers",
+    ),
+    *("markers", "parts", "planning", "ranking", "run_document", "shard_document"),
+    *("task_document", "tasks", "templates", "uris", "variables"),
     # Slices of big files.
     *("cutters", "records"),
 }
