@@ -1,0 +1,350 @@
+"""Virtual time, and processes that take turns at their effects.
+
+A process is a greenlet. It runs undisturbed until its next effect on the world (a request to AWS,
+a sleep); there others may go first, and there something may go wrong with it. Who goes and what
+goes wrong is the :class:`Chooser`'s to say: a seed's, or that of a search through all of them. So a
+history is a function of its chooser alone and replays exactly.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import greenlet
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+EPOCH_S = 1_800_000_000.0
+# What an effect takes when nothing is wrong with it.
+LATENCY_S = 0.02
+
+Kind = Literal["lambda", "container", "execution", "user"]
+FaultKind = Literal[
+    "dies before", "dies after", "refused", "lost answer", "doubled", "late", "stalls"
+]
+
+
+class Killed(greenlet.GreenletExit):
+    """The process is no more; nothing that it does from here on has an effect."""
+
+
+class Endless(AssertionError):
+    """The history does not come to an end."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one effect.
+
+    ``refused`` answers an error and does nothing, ``lost answer`` does it and answers an error,
+    ``doubled`` does it twice and answers the second time (an SDK's own retry), ``late`` answers an
+    error and does it ``seconds`` later, ``stalls`` holds the process up for ``seconds`` before it.
+    """
+
+    kind: FaultKind
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect about to happen: whose, how many it had before, what, and whether it writes."""
+
+    process: Process
+    number: int
+    name: str
+    writes: bool
+
+
+class Chooser(Protocol):
+    """Makes every choice of a history."""
+
+    def pick(self, ready: list[Process]) -> int:
+        """Which of the processes that could go on goes on; there are at least two."""
+
+    def fault(self, effect: Effect) -> Fault | None:
+        """What goes wrong with an effect."""
+
+    def between(self, what: str, low: float, high: float) -> float:
+        """Any other number: how long a delivery takes, how much work a tool has done."""
+
+
+class Quiet:
+    """Chooses that nothing goes wrong."""
+
+    def pick(self, ready):
+        return 0
+
+    def fault(self, effect):
+        return None
+
+    def between(self, what, low, high):
+        return low
+
+
+@dataclass(eq=False)
+class Process:
+    """Something that runs: an invocation of a function, a container, an execution, a user."""
+
+    kernel: Kernel
+    name: str
+    kind: Kind
+    effects: int = 0
+    dead: bool = False
+    result: Any = None
+    error: BaseException | None = None
+    ended: Event = field(init=False)
+    greenlet: Any = None
+
+    def __post_init__(self) -> None:
+        self.ended = Event(self.kernel)
+
+    def kill(self) -> None:
+        """End the process where it stands, as SIGKILL does."""
+        if self.dead or self.ended.is_set:
+            return
+        self.dead = True
+        self.kernel.note(self, "is killed")
+        if self.kernel.current is self:
+            raise Killed
+        self.kernel.bury(self)
+
+
+@dataclass(eq=False)
+class Event:
+    """Happens once; processes may wait for it."""
+
+    kernel: Kernel
+    is_set: bool = False
+    value: Any = None
+    _waiting: list[Process] = field(default_factory=list)
+
+    def set(self, value: Any = None) -> None:
+        if self.is_set:
+            return
+        self.is_set, self.value = True, value
+        for process in self._waiting:
+            self.kernel.wake(process)
+        self._waiting.clear()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for it; False when the time was over first."""
+        process = self.kernel.acting()
+        if not self.is_set:
+            self._waiting.append(process)
+            timer = None if timeout_s is None else self.kernel.after(timeout_s, self._over(process))
+            self.kernel.pause()
+            if timer is not None:
+                timer.cancel()
+        return self.is_set
+
+    def _over(self, process: Process) -> Callable[[], None]:
+        def over() -> None:
+            if process in self._waiting:
+                self._waiting.remove(process)
+                self.kernel.wake(process)
+
+        return over
+
+
+@dataclass(order=True)
+class Timer:
+    """Something that will be done at a time, unless it is cancelled."""
+
+    at: float
+    number: int
+    do: Callable[[], None] = field(compare=False)
+    cancelled: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A line of the story."""
+
+    at: float
+    who: str
+    what: str
+
+
+class Kernel:
+    """Runs processes in virtual time. ``limit`` bounds the effects of a history."""
+
+    def __init__(self, chooser: Chooser, limit: int = 200_000) -> None:
+        self.chooser = chooser
+        self.now = EPOCH_S
+        self.current: Process | None = None
+        self.story: list[Noted] = []
+        self.effects = 0
+        self._limit = limit
+        self._ready: list[Process] = []
+        self._timers: list[Timer] = []
+        self._numbers = itertools.count()
+        self._dead: list[Process] = []
+        self._hub = greenlet.getcurrent()
+
+    # -- for whoever builds a world
+
+    def spawn(self, name: str, kind: Kind, do: Callable[[], Any]) -> Process:
+        """Start a process; it runs once it is picked. ``ended`` is set when it has ended."""
+        process = Process(self, name, kind)
+
+        def body() -> None:
+            try:
+                process.result = do()
+            except Killed as killed:
+                process.dead, process.error = True, killed
+            except BaseException as error:  # noqa: BLE001 - whoever waits for it learns of it
+                process.error = error
+            process.ended.set()
+
+        process.greenlet = greenlet.greenlet(body, parent=self._hub)
+        self.wake(process)
+        return process
+
+    def after(self, seconds: float, do: Callable[[], None]) -> Timer:
+        """Do something later; outside of any process, so it must not wait."""
+        timer = Timer(self.now + max(0.0, seconds), next(self._numbers), do)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def run(self, until: float | None = None) -> None:
+        """Run until nothing is left to do, or until a time.
+
+        Raises:
+            Endless: there were more effects than ``limit``.
+        """
+        while True:
+            self._fire_due()
+            self._bury_dead()
+            if self._ready:
+                self._resume(self._next())
+                continue
+            timer = self._earliest()
+            if timer is None or (until is not None and timer.at > until):
+                return
+            self.now = max(self.now, timer.at)
+
+    def note(self, who: Process | str | None, what: str) -> None:
+        """Add a line to the story."""
+        name = who.name if isinstance(who, Process) else who or "the world"
+        self.story.append(Noted(self.now, name, what))
+
+    # -- for what processes do
+
+    def acting(self) -> Process:
+        """The process that runs."""
+        if self.current is None:
+            raise AssertionError("nobody acts: only a process can wait")
+        return self.current
+
+    def effect(self, name: str, do: Callable[[], Any], *, writes: bool) -> Any:
+        """Have an effect on the world, or suffer what goes wrong with it.
+
+        Outside of any process it simply happens: set-up and checks are no part of the history.
+        """
+        process = self.current
+        if process is None:
+            return do()
+        if process.dead:
+            raise Killed
+        number, process.effects = process.effects, process.effects + 1
+        self._count()
+        self.wake(process)
+        self.pause()
+        fault = self.chooser.fault(Effect(process, number, name, writes))
+        self.now += LATENCY_S
+        self.note(process, name if fault is None else f"{name}: {fault.kind} {fault.seconds or ''}")
+        return do() if fault is None else self._faulty(process, fault, name, do)
+
+    def sleep(self, seconds: float) -> None:
+        """Have the acting process sleep."""
+        process = self.acting()
+        if process.dead:
+            raise Killed
+        self._count()
+        self.after(seconds, lambda: self.wake(process))
+        self.pause()
+
+    def pause(self) -> None:
+        """Give way until somebody wakes the acting process."""
+        process = self.acting()
+        if not process.dead:
+            self._hub.switch()
+        if process.dead:
+            raise Killed
+
+    def wake(self, process: Process) -> None:
+        """Let a process go on once it is picked."""
+        if not process.dead and process not in self._ready:
+            self._ready.append(process)
+
+    def bury(self, process: Process) -> None:
+        """Have a killed process unwind before anybody else goes on."""
+        if process in self._ready:
+            self._ready.remove(process)
+        self._dead.append(process)
+
+    def _faulty(self, process: Process, fault: Fault, name: str, do: Callable[[], Any]) -> Any:
+        if fault.kind == "dies before":
+            process.kill()
+        if fault.kind == "refused":
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": "slow down"}}, name)
+        if fault.kind == "late":
+            self.after(fault.seconds, lambda: self._unheard(do))
+            raise ReadTimeoutError(endpoint_url=name)
+        if fault.kind == "stalls":
+            self.sleep(fault.seconds)
+            return do()
+        if fault.kind == "doubled":
+            self._unheard(do)
+            return do()
+        self._unheard(do)
+        if fault.kind == "dies after":
+            process.kill()
+        raise ReadTimeoutError(endpoint_url=name)
+
+    def _unheard(self, do: Callable[[], Any]) -> None:
+        """Do something whose answer, good or bad, nobody hears."""
+        try:
+            do()
+        except ClientError as error:
+            self.note(None, f"an answer that nobody hears: {error}")
+
+    def _count(self) -> None:
+        self.effects += 1
+        if self.effects > self._limit:
+            raise Endless(f"more than {self._limit} effects")
+
+    def _fire_due(self) -> None:
+        while (timer := self._earliest()) is not None and timer.at <= self.now:
+            heapq.heappop(self._timers)
+            timer.do()
+
+    def _earliest(self) -> Timer | None:
+        while self._timers and self._timers[0].cancelled:
+            heapq.heappop(self._timers)
+        return self._timers[0] if self._timers else None
+
+    def _bury_dead(self) -> None:
+        while self._dead:
+            process = self._dead.pop(0)
+            self.current = process
+            process.greenlet.throw(Killed)
+            self.current = None
+            process.ended.set()
+
+    def _next(self) -> Process:
+        at = 0 if len(self._ready) == 1 else self.chooser.pick(self._ready)
+        return self._ready.pop(at)
+
+    def _resume(self, process: Process) -> None:
+        self.current = process
+        try:
+            process.greenlet.switch()
+        finally:
+            self.current = None
