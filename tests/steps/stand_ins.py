@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from drydock.decision import JobView
 from drydock.errors import Conflict
-from drydock.jobs import ActiveJob, JobRequest
+from drydock.job_views import ActiveJob, AttemptView, FailedChild, JobView
+from drydock.jobs import JobRequest
 from drydock.store import Store
 
 Fault = Literal["dies before", "dies after", "answers an error", "answers a conflict"]
@@ -83,7 +83,7 @@ class BreakingStore(Store):
 
 @dataclass
 class Job:
-    """A job as this Batch keeps it."""
+    """A job as this Batch keeps it. ``running`` children have started; ``failed`` have ended so."""
 
     job_id: str
     request: JobRequest
@@ -91,6 +91,11 @@ class Job:
     status: str = "RUNNABLE"
     reason: str | None = None
     terminated: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    running: int = 0
+    failed: list[FailedChild] = field(default_factory=list)
+    attempts: dict[str, list[AttemptView]] = field(default_factory=dict)
+    is_terminated: bool = False
 
 
 class Batch:
@@ -102,6 +107,7 @@ class Batch:
         self.definitions: dict[str, str] = {}
         self.refuses: Exception | None = None
         self.forgets = False
+        self.reads: list[str] = []
         self.after_submit: Callable[[Job], None] | None = None
         self._numbers = itertools.count()
 
@@ -120,13 +126,42 @@ class Batch:
         return self.faults.effect(f"submit {request.name}", do)
 
     def view(self, job_id: str) -> JobView:
+        self.reads.append("view")
         job = self.jobs.get(job_id)
         if job is None or self.forgets:
             return JobView("gone")
         ended = job.status in ("SUCCEEDED", "FAILED")
-        return JobView("ended" if ended else "active", job.reason)
+        attempts = job.attempts.get(job_id, [])
+        return JobView(
+            "ended" if ended else "active",
+            job.reason,
+            has_failed=job.status == "FAILED",
+            is_terminated=job.is_terminated,
+            last=attempts[-1] if attempts else None,
+        )
+
+    def failed_children(self, job_id: str):
+        self.reads.append("failed_children")
+        yield from self.jobs[job_id].failed
+
+    def running(self, job_ids) -> dict[str, int]:
+        self.reads.append("running")
+        return {
+            each: self.jobs[each].running if self.jobs[each] in self.live() else 0
+            for each in job_ids
+            if each in self.jobs
+        }
+
+    def attempts(self, job_ids) -> dict[str, list[AttemptView]]:
+        self.reads.append("attempts")
+        return {
+            each: self.jobs[parent].attempts.get(each, [])
+            for each in job_ids
+            if (parent := each.partition(":")[0]) in self.jobs
+        }
 
     def find(self, queue_arn: str, name: str) -> str | None:
+        self.reads.append("find")
         found = [
             job
             for job in self.jobs.values()
@@ -147,9 +182,23 @@ class Batch:
             job = self.jobs[job_id]
             job.terminated.append(reason)
             if job.status not in ("SUCCEEDED", "FAILED"):
-                job.status, job.reason = "FAILED", reason
+                job.status, job.reason, job.is_terminated = "FAILED", reason, True
 
         self.faults.effect(f"terminate {job_id}", do)
+
+    def terminate_all(self, job_ids, reason: str) -> int:
+        for each in job_ids:
+            self.terminate(each, reason)
+        return len(job_ids)
+
+    def cancel(self, job_id: str, reason: str) -> None:
+        def do() -> None:
+            job = self.jobs[job_id]
+            job.cancelled.append(reason)
+            if job.status not in ("SUCCEEDED", "FAILED") and not job.running:
+                job.status, job.reason, job.is_terminated = "FAILED", reason, True
+
+        self.faults.effect(f"cancel {job_id}", do)
 
     def register(self, *, name: str, based_on_arn: str, image: str) -> str:
         return self.definitions.setdefault(name, f"arn:aws:batch:definition/{name}:1 {image}")
