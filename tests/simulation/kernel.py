@@ -174,14 +174,20 @@ class Noted:
 class Kernel:
     """Runs processes in virtual time. ``limit`` bounds the effects of a history."""
 
-    def __init__(self, chooser: Chooser, limit: int = 200_000) -> None:
+    def __init__(
+        self, chooser: Chooser, limit: int = 200_000, latency_s: float = LATENCY_S
+    ) -> None:
         self.chooser = chooser
+        self.began = EPOCH_S
         self.now = EPOCH_S
+        self.observe: Callable[[Process, str, Any], None] | None = None
+        self._latency_s = latency_s
         self.current: Process | None = None
         self.story: list[Noted] = []
         self.effects = 0
         self._limit = limit
         self._ready: list[Process] = []
+        self.processes: list[Process] = []
         self._timers: list[Timer] = []
         self._numbers = itertools.count()
         self._dead: list[Process] = []
@@ -198,11 +204,12 @@ class Kernel:
                 process.result = do()
             except Killed as killed:
                 process.dead, process.error = True, killed
-            except BaseException as error:  # noqa: BLE001 - whoever waits for it learns of it
+            except Exception as error:  # noqa: BLE001 - whoever waits for it learns of it
                 process.error = error
             process.ended.set()
 
         process.greenlet = greenlet.greenlet(body, parent=self._hub)
+        self.processes.append(process)
         self.wake(process)
         return process
 
@@ -228,6 +235,23 @@ class Kernel:
             if timer is None or (until is not None and timer.at > until):
                 return
             self.now = max(self.now, timer.at)
+
+    def pending(self) -> list[tuple[float, str]]:
+        """When which timers are due, from now."""
+        return [
+            (round(timer.at - self.now, 6), getattr(timer.do, "__qualname__", ""))
+            for timer in self._timers
+            if not timer.cancelled
+        ]
+
+    def abandon(self) -> None:
+        """Unwind every process that has not ended: the history goes on no further."""
+        for process in self.processes:
+            if process.greenlet and not process.greenlet.dead:
+                process.dead = True
+                self.current = process
+                process.greenlet.throw(Killed)
+        self.current = None
 
     def note(self, who: Process | str | None, what: str) -> None:
         """Add a line to the story."""
@@ -256,16 +280,19 @@ class Kernel:
         self._count()
         self.wake(process)
         self.pause()
-        fault = self.chooser.fault(Effect(process, number, name, writes))
-        self.now += LATENCY_S
+        fault = self._chosen_fault(Effect(process, number, name, writes))
+        self.now += self._latency_s
         self.note(process, name if fault is None else f"{name}: {fault.kind} {fault.seconds or ''}")
-        return do() if fault is None else self._faulty(process, fault, name, do)
+        if self.observe is None:
+            return do() if fault is None else self._faulty(process, fault, name, do)
+        return self._observed(process, fault, name, do)
 
     def sleep(self, seconds: float) -> None:
         """Have the acting process sleep."""
         process = self.acting()
         if process.dead:
             raise Killed
+        process.effects += 1
         self._count()
         self.after(seconds, lambda: self.wake(process))
         self.pause()
@@ -307,6 +334,26 @@ class Kernel:
         if fault.kind == "dies after":
             process.kill()
         raise ReadTimeoutError(endpoint_url=name)
+
+    def _chosen_fault(self, effect: Effect) -> Fault | None:
+        try:
+            return self.chooser.fault(effect)
+        except BaseException:
+            # A search that turns back here: what unwinds now has no effect any more.
+            effect.process.dead = True
+            raise
+
+    def _observed(
+        self, process: Process, fault: Fault | None, name: str, do: Callable[[], Any]
+    ) -> Any:
+        assert self.observe is not None
+        try:
+            answer = do() if fault is None else self._faulty(process, fault, name, do)
+        except Exception as error:
+            self.observe(process, name, error)
+            raise
+        self.observe(process, name, answer)
+        return answer
 
     def _unheard(self, do: Callable[[], Any]) -> None:
         """Do something whose answer, good or bad, nobody hears."""
