@@ -86,6 +86,10 @@ class Scripted:
         del what, high
         return low
 
+    def happens(self, what: str, chance: str) -> bool:
+        del what, chance
+        return False
+
     def observe(self, process: Process, effect: str, answer: Any) -> None:
         """Take note of what a process learned."""
         seen = hashlib.blake2b(self.observed.get(process, b""), digest_size=16)

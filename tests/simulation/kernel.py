@@ -70,6 +70,9 @@ class Chooser(Protocol):
     def between(self, what: str, low: float, high: float) -> float:
         """Any other number: how long a delivery takes, how much work a tool has done."""
 
+    def happens(self, what: str, chance: str) -> bool:
+        """Whether something else goes wrong; ``chance`` names how likely it is."""
+
 
 class Quiet:
     """Chooses that nothing goes wrong."""
@@ -82,6 +85,9 @@ class Quiet:
 
     def between(self, what, low, high):
         return low
+
+    def happens(self, what, chance):
+        return False
 
 
 @dataclass(eq=False)
@@ -120,6 +126,7 @@ class Event:
     is_set: bool = False
     value: Any = None
     _waiting: list[Process] = field(default_factory=list)
+    _then: list[Callable[[], None]] = field(default_factory=list)
 
     def set(self, value: Any = None) -> None:
         if self.is_set:
@@ -128,6 +135,16 @@ class Event:
         for process in self._waiting:
             self.kernel.wake(process)
         self._waiting.clear()
+        for do in self._then:
+            self.kernel.after(0, do)
+        self._then.clear()
+
+    def then(self, do: Callable[[], None]) -> None:
+        """Do something once it has happened; outside of any process, so it must not wait."""
+        if self.is_set:
+            self.kernel.after(0, do)
+        else:
+            self._then.append(do)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for it; False when the time was over first."""
