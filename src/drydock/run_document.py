@@ -16,12 +16,16 @@ IDENTITY_FIELDS = ("input", "output", "tool", "options", "dockfiles", "records_p
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why an epoch ends early. With ``now`` what runs is terminated, else it finishes its input."""
+    """Why an epoch ends early. With ``now`` what runs is terminated, else it finishes its input.
+
+    ``unique`` names the call that put it, which alone tells people of it.
+    """
 
     epoch: int
     reason: StopReason
     text: str
     now: bool = False
+    unique: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +109,13 @@ def open_epoch(document: RunDocument, epoch: Epoch, retry_failed: list[str]) -> 
 
 
 def put_stop(document: RunDocument, stop: Stop) -> RunDocument:
-    """The document with a stop; the first stop of an epoch is the one that counts."""
-    return document if document.active_stop is not None else replace(document, stop=stop)
+    """The document with a stop; the first stop of an epoch is the one that counts.
+
+    A later one can only make it ``now``. One that was meant for another epoch changes nothing.
+    """
+    known = document.active_stop
+    if stop.epoch != document.epoch:
+        return document
+    if known is None:
+        return replace(document, stop=stop)
+    return replace(document, stop=replace(known, now=known.now or stop.now))

@@ -2,19 +2,23 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from drydock.advancing import advance
-from drydock.decision import ABORTED, STOPPED, SUPERSEDED
+from drydock.concurrency import each
+from drydock.decision import ABORTED, SUPERSEDED
 from drydock.detection import shard_inputs
 from drydock.documents import Documents
-from drydock.errors import Malformed, NotFound, RequestRejected
-from drydock.jobs import ActiveJob
+from drydock.errors import DrydockError, Malformed, NotFound, RequestRejected
+from drydock.job_views import ActiveJob
 from drydock.keys import JobIdentity, owner_claim, parse_job_name
-from drydock.run_document import RunDocument, Stop, StopReason, put_stop
+from drydock.run_document import RunDocument, Stop, StopReason
 from drydock.services import Services
+from drydock.stops import put_and_tell
 
 _PREFIX = "drydock-"
+
+Fate = Literal["fine", "leaked", "advance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,9 @@ class Ended:
 
     terminated: int = 0
     advanced: int = 0
+
+    def __add__(self, other: "Ended") -> "Ended":
+        return Ended(self.terminated + other.terminated, self.advanced + other.advanced)
 
 
 def stop_run(services: Services, event: dict[str, Any]) -> Ended:
@@ -39,7 +46,13 @@ def stop_run(services: Services, event: dict[str, Any]) -> Ended:
 
 
 def stop_by_user(services: Services, event: dict[str, Any]) -> Ended:
-    """Put the stop of the run's epoch; with ``now`` terminate what runs, which then checkpoints."""
+    """Put the stop of the run's epoch; with ``now`` what runs is terminated, and checkpoints.
+
+    Given with ``now`` after one without, it makes that one ``now``.
+
+    Raises:
+        RequestRejected: it names no run or no reason.
+    """
     reason = event.get("reason", "user")
     if "run_id" not in event or reason not in get_args(StopReason):
         raise RequestRejected(
@@ -51,74 +64,130 @@ def stop_by_user(services: Services, event: dict[str, Any]) -> Ended:
         run = documents.run(run_id).value
     except NotFound as error:
         raise RequestRejected([f"stop: {run_id!r} was given: there is no such run"]) from error
-    stop = Stop(run.epoch, reason, str(event.get("text", "stopped by its user")), now)
-    documents.change_run(run_id, lambda current: put_stop(current, stop))
-    if not now:
+    text = str(event.get("text", "stopped by its user"))
+    return put_and_carry_out(services, run_id, Stop(run.epoch, reason, text, now))
+
+
+def put_and_carry_out(services: Services, run_id: str, stop: Stop) -> Ended:
+    """Put a stop, then have every active job of the run ended as it says.
+
+    What a crash leaves undone the sweep does. A stop of an epoch that is over does nothing.
+
+    Raises:
+        NotFound: there is no such run.
+        Conflict: others changed a document each time; a retry is right.
+    """
+    run = put_and_tell(services, run_id, stop)
+    if run.active_stop is None:
         return Ended()
-    return Ended(terminated=_terminate(services, _active(services, run_id), STOPPED))
+    return _advance_all(services, _active(services, run_id))
 
 
 def abort_owned(services: Services, execution_arn: str) -> Ended:
-    """Terminate the jobs of an execution that ended, as long as it still owns its run."""
+    """Terminate the jobs of an execution that ended, as long as it still owns its run.
+
+    They are listed before the owner is read. An execution that still owns the run then owned it
+    when they were listed too, so that none of them is of an epoch after it.
+    """
     bucket = services.settings.control_bucket
     try:
         claim = services.store.get(bucket, owner_claim(execution_arn))
     except NotFound:
         return Ended()
     run_id = str(json.loads(claim.body)["run_id"])
+    jobs = _active(services, run_id)
     try:
         run = Documents(services.store, bucket).run(run_id).value
     except NotFound:
-        return Ended()
+        return Ended(terminated=_terminate(services, jobs, ABORTED))
     if run.owner != execution_arn:
         return Ended()
-    return Ended(terminated=_terminate(services, _active(services, run_id), ABORTED))
+    return Ended(terminated=_terminate(services, jobs, ABORTED))
 
 
 def sweep(services: Services) -> Ended:
-    """End what no running execution owns; look at claims that went silent."""
-    documents = Documents(services.store, services.settings.control_bucket)
-    terminated = advanced = 0
-    by_run: dict[str, list[tuple[ActiveJob, JobIdentity]]] = {}
+    """End what no running execution owns, look at claims that went silent, carry out stops.
+
+    Jobs are listed before any document is read, as in :func:`abort_owned`, and for its reason.
+    """
+    by_run: dict[str, list[ActiveJob]] = {}
     for job in _active(services, None):
         identity = parse_job_name(job.name)
         if identity is not None:
-            by_run.setdefault(identity.run_id, []).append((job, identity))
+            by_run.setdefault(identity.run_id, []).append(job)
+    ended = Ended()
     for run_id, jobs in by_run.items():
-        try:
-            run = documents.run(run_id).value
-        except NotFound:
-            continue
-        if not services.executions.is_running(run.owner):
-            terminated += _terminate(services, [job for job, _ in jobs], ABORTED)
-            continue
-        for job, identity in jobs:
-            try:
-                swept = _sweep_job(services, documents, run, job, identity)
-            except (NotFound, Malformed):
-                # The run's objects were removed or damaged: the other runs are swept all the same.
-                continue
-            terminated += swept.terminated
-            advanced += swept.advanced
-    return Ended(terminated, advanced)
+        ended += _sweep_run(services, run_id, jobs)
+    return ended
 
 
-def _sweep_job(
-    services: Services,
-    documents: Documents,
-    run: RunDocument,
-    job: ActiveJob,
-    identity: JobIdentity,
-) -> Ended:
-    inputs = shard_inputs(services.store, run, identity.shard)
-    document = documents.shard(run, identity.shard, inputs).value
-    current = document.current
-    if current is not None and current.state != "ended" and current.job_id == job.job_id:
+def _sweep_run(services: Services, run_id: str, jobs: list[ActiveJob]) -> Ended:
+    documents = Documents(services.store, services.settings.control_bucket)
+    try:
+        run = documents.run(run_id).value
+    except NotFound:
+        return Ended(terminated=_terminate(services, jobs, ABORTED))
+    except Malformed:
+        # Who owns them cannot be told: the other runs are swept all the same.
         return Ended()
-    if current is not None and current.state == "claimed" and current.number == identity.round:
-        advance(services, run.run_id, identity.shard)
-        return Ended(advanced=1)
-    return Ended(terminated=_terminate(services, [job], SUPERSEDED))
+    if not services.executions.is_running(run.owner):
+        return Ended(terminated=_terminate(services, jobs, ABORTED))
+    leaked: list[ActiveJob] = []
+    to_advance: list[ActiveJob] = []
+    for job, fate in zip(jobs, each(lambda job: _fate(services, run, job), jobs), strict=True):
+        if fate == "leaked":
+            leaked.append(job)
+        elif fate == "advance":
+            to_advance.append(job)
+    terminated = _terminate(services, leaked, SUPERSEDED)
+    return _advance_all(services, to_advance) + Ended(terminated=terminated)
+
+
+def _fate(services: Services, run: RunDocument, job: ActiveJob) -> Fate:
+    """What becomes of a job whose owner runs: a live claim's may be recorded any moment."""
+    documents = Documents(services.store, services.settings.control_bucket)
+    identity = _identity(job)
+    try:
+        inputs = shard_inputs(services.store, run, identity.shard)
+        current = documents.shard(run, identity.shard, inputs).value.current
+    except (NotFound, Malformed):
+        # The run's objects were removed or damaged: the others are swept all the same.
+        return "fine"
+    if current is None or current.number != identity.round or current.state == "ended":
+        return "leaked"
+    if current.state == "claimed":
+        is_live = services.now() < current.lease_until and current.epoch == run.epoch
+        return "fine" if is_live else "advance"
+    if current.job_id != job.job_id:
+        return "leaked"
+    return "fine" if run.active_stop is None else "advance"
+
+
+def _advance_all(services: Services, jobs: list[ActiveJob]) -> Ended:
+    """Advance the shards of jobs; one that cannot be now does not keep the others from it."""
+
+    def look(shard: tuple[str, int]) -> DrydockError | None:
+        try:
+            advance(services, *shard)
+        except NotFound:
+            # The run's objects were removed: nobody waits for it.
+            return None
+        except DrydockError as error:
+            return error
+        return None
+
+    shards = sorted({(found.run_id, found.shard) for found in map(_identity, jobs)})
+    problems = [problem for problem in each(look, shards) if problem is not None]
+    if problems:
+        raise problems[0]
+    return Ended(advanced=len(shards))
+
+
+def _identity(job: ActiveJob) -> JobIdentity:
+    identity = parse_job_name(job.name)
+    if identity is None:
+        raise Malformed(f"{job.name!r} is no job of a run")
+    return identity
 
 
 def _active(services: Services, run_id: str | None) -> list[ActiveJob]:
@@ -128,6 +197,4 @@ def _active(services: Services, run_id: str | None) -> list[ActiveJob]:
 
 
 def _terminate(services: Services, jobs: list[ActiveJob], reason: str) -> int:
-    for job in jobs:
-        services.jobs.terminate(job.job_id, reason)
-    return len(jobs)
+    return services.jobs.terminate_all([job.job_id for job in jobs], reason)

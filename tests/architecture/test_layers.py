@@ -8,19 +8,9 @@ from tests.architecture.imports import ROOT, core_closure, core_modules, importe
 
 # Plain data in, plain data out: no AWS, no clock, no randomness, no environment.
 PURE = {
-    *(
-        "accounting",
-        "concurrency",
-        "decision",
-        "errors",
-        "failures",
-        "globs",
-        "images",
-        "keys",
-        "markers",
-    ),
-    *("markers", "parts", "planning", "ranking", "run_document", "shard_document"),
-    *("task_document", "tasks", "templates", "uris", "variables"),
+    *("accounting", "concurrency", "decision", "errors", "failures", "globs", "images"),
+    *("job_views", "keys", "markers", "parts", "planning", "ranking", "run_document"),
+    *("shard_document", "task_document", "tasks", "templates", "uris", "variables"),
     # Slices of big files.
     *("cutters", "records"),
 }
@@ -37,7 +27,7 @@ SERVICES = {"services"}
 STEPS = {
     *("advancing", "aggregation", "checking", "detection", "documents", "enumeration", "inputs"),
     *("intake", "merging", "opening", "outcome", "resubmission", "slicing", "stopping"),
-    "submission",
+    *("stops", "submission"),
 }
 IMPURE_STDLIB = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "datetime"}
 AWS = {"boto3", "botocore"}

@@ -3,10 +3,12 @@
 import pytest
 
 from drydock.advancing import advance
-from drydock.errors import RequestRejected
+from drydock.errors import Malformed, RequestRejected
 from drydock.jobs import JobRequest
 from drydock.resubmission import resubmit_interrupted
-from drydock.stopping import Ended, stop_run
+from drydock.run_document import Stop, put_stop
+from drydock.stopping import Ended, put_and_carry_out, stop_run
+from tests.steps.stand_ins import Killed
 from tests.steps.world import CONTROL, DATA, EXECUTION
 
 SWEEP = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
@@ -49,8 +51,9 @@ def orphan(world, name, queue="spot_queue_arn"):
 
 
 def test_a_stop_lets_what_runs_finish_its_input(world, run_id, job):
-    assert stop(world, run_id=run_id) == Ended(0, 0)
-    assert not job.terminated
+    job.running = 1
+    assert stop(world, run_id=run_id) == Ended(advanced=1)
+    assert (job.cancelled, job.terminated) == (["drydock: stopped"], [])
     world.work(job, children=[0])
     resubmit_interrupted(world.services, world.ended(job, "FAILED"))
     assert world.executions.answers == {"token": [{"ended": "stopped"}]}
@@ -58,12 +61,88 @@ def test_a_stop_lets_what_runs_finish_its_input(world, run_id, job):
 
 
 def test_a_stop_now_terminates_what_runs(world, run_id, job):
-    assert stop(world, run_id=run_id, now=True, text="the wrong receptor") == Ended(1, 0)
+    assert stop(world, run_id=run_id, now=True, text="the wrong receptor") == Ended(advanced=1)
     assert job.terminated == ["drydock: stopped"]
     assert world.run(run_id).active_stop.text == "the wrong receptor"
-    resubmit_interrupted(world.services, world.ended(job, "FAILED", "drydock: stopped"))
     assert world.executions.answers == {"token": [{"ended": "stopped"}]}
     assert world.shard(run_id).barren == 0
+
+
+def test_a_stop_given_again_with_now_terminates_what_the_first_let_run(world, run_id, job):
+    job.running = 1
+    stop(world, run_id=run_id, text="the wrong receptor")
+    stop(world, run_id=run_id, text="in a hurry", now=True)
+    assert job.terminated == ["drydock: stopped"]
+    active = world.run(run_id).active_stop
+    assert (active.text, active.now) == ("the wrong receptor", True)
+    assert world.told() == [("drydock stopped a-run", "the wrong receptor")]
+
+
+def test_a_stop_is_told_once_however_often_it_is_asked_for(world, run_id, job):
+    job.running = 1
+    for reason in ("budget", "user", "misconfiguration"):
+        stop(world, run_id=run_id, reason=reason, text=f"for {reason}")
+    assert world.told() == [("drydock stopped a-run", "for budget")]
+    assert job.cancelled == ["drydock: stopped"]
+
+
+def test_a_stop_whose_answer_was_lost_is_told_once(world, run_id, job):
+    job.running = 1
+    world.faults.arm(0, "answers a conflict")
+    stop(world, run_id=run_id)
+    assert len(world.told()) == 1
+
+
+def test_a_stop_that_nobody_carried_out_the_sweep_carries_out(world, run_id, job):
+    job.running = 1
+    world.documents.change_run(run_id, lambda run: put_stop(run, Stop(1, "user", "enough")))
+    assert stop_run(world.services, SWEEP) == Ended(advanced=1)
+    assert job.cancelled == ["drydock: stopped"]
+    stop_run(world.services, SWEEP)
+    assert job.cancelled == ["drydock: stopped"]
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("now", [False, True])
+def test_a_stop_that_dies_anywhere_is_made_good(world, run_id, job, at, now):
+    job.running = 1
+    world.faults.arm(at, "dies after")
+    try:
+        stop(world, run_id=run_id, now=now)
+    except Killed:
+        world.faults.arm(None)
+        stop_run(world.services, SWEEP)
+    world.faults.arm(None)
+    assert bool(job.terminated) == now
+    assert bool(job.cancelled) == (not now)
+    assert len(world.told()) <= 1
+
+
+def test_a_stop_of_an_epoch_that_is_over_changes_nothing(world, run_id, job):
+    world.executions.running.clear()
+    world.start("two")
+    late = Stop(1, "misconfiguration", "the image of the first epoch")
+    assert put_and_carry_out(world.services, run_id, late) == Ended()
+    assert world.run(run_id).stop is None
+    assert (job.cancelled, job.terminated, world.told()) == ([], [], [])
+
+
+def test_a_shard_that_cannot_be_looked_at_does_not_save_the_others(world):
+    world.inputs(12, "many/")
+    run_id = world.start(input="s3://drydock-data/many/", output="s3://drydock-data/many-out/")
+    for shard in range(3):
+        world.submit(run_id, shard, f"token-{shard}")
+    broken = f"runs/{run_id}/shards/000000.json"
+    document = world.get(CONTROL, broken)
+    world.put(CONTROL, broken, b"{")
+    with pytest.raises(Malformed):
+        stop(world, run_id=run_id, now=True)
+    first, *others = world.batch.jobs.values()
+    assert not first.terminated
+    assert [job.terminated for job in others] == [["drydock: stopped"]] * 2
+    world.put(CONTROL, broken, document)
+    stop(world, run_id=run_id, now=True)
+    assert first.terminated == ["drydock: stopped"]
 
 
 def test_a_stop_ends_this_run_alone(world, run_id, job):
@@ -105,9 +184,28 @@ def test_an_execution_that_never_owned_a_run_ends_nothing(world, job):
     assert not job.terminated
 
 
-def test_an_ended_execution_whose_run_was_removed_ends_nothing(world, run_id, job):
+def test_the_jobs_of_an_ended_execution_whose_run_was_removed_are_terminated(world, run_id, job):
     world.remove(CONTROL, f"runs/{run_id}/run.json")
+    assert execution_ended(world, "one") == Ended(1, 0)
+    assert job.terminated == ["drydock: aborted"]
+
+
+def test_a_takeover_while_an_abort_is_handled_keeps_the_jobs_of_its_epoch(world, run_id, job):
+    """Whatever the abort sees of the new epoch's jobs, it must see that the owner is another."""
+    active = world.batch.active
+
+    def taken_over_meanwhile(queue_arn, name_prefix):
+        if world.run(run_id).epoch == 1:
+            world.executions.running.clear()
+            world.batch.end(job.job_id, "FAILED")
+            world.start("two")
+            world.submit(run_id, token="two")
+        return active(queue_arn, name_prefix)
+
+    world.batch.active = taken_over_meanwhile
     assert execution_ended(world, "one") == Ended()
+    (new,) = world.batch.live()
+    assert not new.terminated
 
 
 def test_after_an_abort_the_next_start_goes_on_at_once(world, run_id, job):
@@ -169,7 +267,7 @@ def test_the_sweep_adopts_the_job_of_a_claim_that_went_silent(world, run_id):
         world.submit(run_id)
     world.batch.after_submit = None
     (job,) = world.batch.live()
-    assert stop_run(world.services, SWEEP) == Ended(0, 1)
+    assert stop_run(world.services, SWEEP) == Ended()
     assert world.shard(run_id).current.state == "claimed"
     world.time += 200
     assert stop_run(world.services, SWEEP) == Ended(0, 1)
@@ -193,6 +291,8 @@ def test_the_sweep_goes_on_past_a_run_whose_objects_are_gone_or_damaged(world, r
     stop_run(world.services, SWEEP)
     assert lost.terminated == ["drydock: superseded"]
     assert not job.terminated
+    nobodys = [each for each in world.batch.jobs.values() if gone in each.request.name]
+    assert [each.terminated for each in nobodys] == [["drydock: aborted"]]
 
 
 def test_the_sweep_leaves_jobs_of_others_alone(world, run_id):
