@@ -1,8 +1,8 @@
 """One attempt of one array child, from its start to its exit code.
 
 Exit codes (an interface: job definitions retry on 1 alone): 0 everything of this child is settled;
-1 try again; 74 the scratch was full; 75 a later round or epoch decides; 78 nothing in this run can
-work.
+1 try again; 71 the tool ran out of memory; 74 the scratch was full; 75 a later round or epoch
+decides; 78 nothing in this run can work.
 """
 
 import contextlib

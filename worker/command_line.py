@@ -36,8 +36,9 @@ variables, by hand:
 exit codes:
   0    everything of this child is settled; by hand: done
   1    try again: interrupted, or a failure that may pass
+  71   the tool ran out of memory: with more of it there is another try
   74   the scratch was full; on another machine there may be room
-  75   a later round decides: stopped on purpose, out of memory, a deadline without progress
+  75   a later round decides: stopped on purpose, a deadline without progress
   78   nothing can work until something is changed; a sentence on stderr says what
   by hand a failed input exits with the tool's own code when it had one, else with 1
 

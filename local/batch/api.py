@@ -16,10 +16,11 @@ from local.batch.containers import Launcher
 from local.batch.events import Publisher
 from local.batch.listing import list_jobs
 from local.batch.machines import Fleet, Imds, Machine
+from local.batch.model import Job
 from local.batch.registry import Registry
 from local.batch.scheduler import Scheduler
 from local.batch.submission import make_job
-from local.batch.validation import RefusedError, check_request_size
+from local.batch.validation import RefusedError, check_reason, check_request_size
 from local.processes import WarmProcesses
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from botocore.model import Shape
 
 MAX_DESCRIBED = 100
+MAX_ENDED = 50
 _log = logging.getLogger(__name__)
 
 
@@ -138,15 +140,37 @@ class Batch:
 
     def cancel_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """CancelJob; a job that is unknown here is ignored."""
+        check_reason(request["reason"])
         if job := self._scheduler.jobs.get(request["jobId"]):
             self._scheduler.cancel(job, request["reason"])
         return {}
 
     def terminate_job(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """TerminateJob; likewise."""
+        check_reason(request["reason"])
         if job := self._scheduler.jobs.get(request["jobId"]):
             self._scheduler.terminate(job, request["reason"])
         return {}
+
+    def cancel_jobs(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """CancelJobs: up to 50 at once; unknown ones count as successful, as AWS says."""
+        return self._end_all(request, self._scheduler.cancel)
+
+    def terminate_jobs(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """TerminateJobs; likewise."""
+        return self._end_all(request, self._scheduler.terminate)
+
+    def _end_all(
+        self, request: Mapping[str, Any], end: Callable[[Job, str], None]
+    ) -> dict[str, Any]:
+        ids = request["jobs"]
+        if not 1 <= len(ids) <= MAX_ENDED:
+            raise RefusedError(f"Jobs list must have 1 to {MAX_ENDED} items, got {len(ids)}")
+        check_reason(request["reason"])
+        for each in ids:
+            if job := self._scheduler.jobs.get(each):
+                end(job, request["reason"])
+        return {"successful": list(ids), "errors": []}
 
     def create_job_queue(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """CreateJobQueue."""
@@ -200,6 +224,8 @@ def _operations(
         "ListJobs": batch.list_jobs,
         "CancelJob": batch.cancel_job,
         "TerminateJob": batch.terminate_job,
+        "CancelJobs": batch.cancel_jobs,
+        "TerminateJobs": batch.terminate_jobs,
         "CreateComputeEnvironment": registry.create_environment,
         "DescribeComputeEnvironments": registry.describe_environments,
         "CreateJobQueue": batch.create_job_queue,

@@ -13,6 +13,7 @@ MAX_ARRAY_SIZE = 10_000
 MAX_RULES = 5
 MAX_REQUEST_BYTES = 30 * 1024
 MAX_OVERRIDES_CHARS = 8192
+MAX_REASON_CHARS = 1024
 MIN_TIMEOUT_S = 60
 MIN_MEMORY_MIB = 4
 
@@ -46,6 +47,14 @@ def check_request_size(body: bytes) -> None:
     """SubmitJob takes 30 KiB."""
     if len(body) >= MAX_REQUEST_BYTES:
         raise RefusedError(f"Job size must be less than 30 KiB, got {len(body) // 1024} KiB")
+
+
+def check_reason(reason: str) -> None:
+    """Why a job is cancelled or terminated: 1,024 characters."""
+    if len(reason) > MAX_REASON_CHARS:
+        raise RefusedError(
+            f"Reason must have at most {MAX_REASON_CHARS} characters, got {len(reason)}"
+        )
 
 
 def check_retry_strategy(strategy: Mapping[str, Any]) -> None:

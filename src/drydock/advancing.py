@@ -10,16 +10,18 @@ import json
 from dataclasses import dataclass
 
 from drydock import decision as decisions
-from drydock.decision import Decision, Facts, JobView, decide, is_frozen_for, needs_job
+from drydock.decision import Decision, Facts, decide, is_frozen_for, needs_job
 from drydock.detection import detect, shard_inputs
 from drydock.documents import Documents, Versioned
 from drydock.errors import Conflict, NotFound, RunMisconfigured
+from drydock.job_views import JobView
 from drydock.keys import ControlKeys, job_name
 from drydock.run_document import RunDocument, Stop, put_stop
 from drydock.services import Services
 from drydock.shard_document import (
     Round,
     ShardDocument,
+    ask_to_end,
     claim_round,
     close_round,
     end,
@@ -129,9 +131,23 @@ def _carry_out(services: Services, documents: Documents, look: Look, decision: D
                 services, documents, look, decisions.SubmitRound(number, places, queue)
             )
             _submit(services, documents, claimed, run_id)
+        case decisions.EndJob(job_id, now):
+            _end_job(services, documents, look, job_id, now=now)
         case decisions.TakeOverClaim(claimed_round):
             _take_over(services, documents, look, claimed_round)
     return False
+
+
+def _end_job(
+    services: Services, documents: Documents, look: Look, job_id: str, *, now: bool
+) -> None:
+    """Ask a job to end; whoever dies in between leaves the asking to the next look."""
+    if now:
+        services.jobs.terminate(job_id, decisions.STOPPED)
+    else:
+        services.jobs.cancel(job_id, decisions.STOPPED)
+    asked = ask_to_end(look.document.value, "terminated" if now else "cancelled")
+    documents.replace_shard(look.run.run_id, look.document, asked)
 
 
 def _claim(

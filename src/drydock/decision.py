@@ -5,8 +5,8 @@ the same facts, asks :func:`decide`, carries the answer out by compare-and-swap 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
+from drydock.job_views import JobView
 from drydock.run_document import RunDocument
 from drydock.shard_document import Ending, Queue, Round, ShardDocument
 
@@ -17,14 +17,6 @@ OWNER_NOT_RUNNING = "the run's owner is not running"
 
 MAX_DELAY_S = 900.0
 ROUNDS_ON_SPOT = 4
-
-
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """What Batch says of the current round's job; ``gone`` when it knows none any more."""
-
-    state: Literal["active", "ended", "gone"]
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +73,23 @@ class WaitUntil:
 
 
 @dataclass(frozen=True, slots=True)
+class EndJob:
+    """The epoch was stopped: the job's children that wait are cancelled, with ``now`` all end."""
+
+    job_id: str
+    now: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """Nothing to do: an event will come, or it is not ours to act."""
 
     why: str
 
 
-Decision = Answer | EnterEpoch | CloseRound | SubmitRound | TakeOverClaim | WaitUntil | Leave
+Decision = (
+    Answer | EnterEpoch | CloseRound | SubmitRound | TakeOverClaim | WaitUntil | EndJob | Leave
+)
 
 
 def needs_job(document: ShardDocument) -> bool:
@@ -129,13 +131,22 @@ def decide(
         return TakeOverClaim(current) if is_silent else WaitUntil(current.lease_until)
     if current is not None and current.state == "submitted":
         if job is None or job.state == "active":
-            return Leave("its job is active")
+            return _about_active_job(run, current)
         is_fresh = now < current.lease_until and current.epoch == run.epoch
         if job.state == "gone" and is_fresh:
             # DescribeJobs may not show a job that was submitted a moment ago.
             return WaitUntil(current.lease_until)
         return _about_ended_job(document, current, job, _known(facts), first_delay_s)
     return _about_next_round(run, document, _known(facts), owner_running=owner_running, now=now)
+
+
+def _about_active_job(run: RunDocument, current: Round) -> Decision:
+    stop = run.active_stop
+    if stop is not None and current.job_id is not None:
+        asked = current.ending
+        if asked is None or (stop.now and asked == "cancelled"):
+            return EndJob(current.job_id, stop.now)
+    return Leave("its job is active")
 
 
 def _about_ended_job(

@@ -11,6 +11,7 @@ from typing import Literal
 
 EXIT_DONE = 0
 EXIT_AGAIN = 1
+EXIT_OUT_OF_MEMORY = 71
 EXIT_SCRATCH_FULL = 74
 EXIT_LATER = 75
 EXIT_MISCONFIGURED = 78
@@ -167,6 +168,12 @@ RULES = (
         "more_memory",
         "The container needed more memory than resources.memory_mib.",
         container_reason="OutOfMemoryError*",
+    ),
+    Rule(
+        "out_of_memory",
+        "more_memory",
+        "The tool needed more memory than resources.memory_mib.",
+        exit_codes=(EXIT_OUT_OF_MEMORY,),
     ),
     Rule(
         "misconfiguration",

@@ -10,12 +10,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from drydock.decision import JobView
 from drydock.errors import RunMisconfigured
+from drydock.job_views import ActiveJob, AttemptView, FailedChild, JobView
 from drydock.outages import named_outages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mypy_boto3_batch import BatchClient
 
@@ -23,6 +23,10 @@ ACTIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 BATCH_TIMEOUT_MARGIN_S = 120
 # https://docs.aws.amazon.com/batch/latest/userguide/array_jobs.html
 MAX_ARRAY_SIZE = 10_000
+# https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeJobs.html
+MAX_DESCRIBED = 100
+# https://docs.aws.amazon.com/batch/latest/APIReference/API_TerminateJobs.html
+MAX_TERMINATED = 50
 _SUBMIT_REFUSED = "ClientException"
 _SERVICE = "AWS Batch"
 
@@ -41,14 +45,6 @@ class JobRequest:
     gpus: int
     timeout_s: int
     tags: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveJob:
-    """A job of ours that has not ended."""
-
-    job_id: str
-    name: str
 
 
 class Jobs:
@@ -105,7 +101,47 @@ class Jobs:
             return JobView("gone")
         job = found[0]
         state: Literal["active", "ended"] = "active" if job["status"] in ACTIVE else "ended"
-        return JobView(state, job.get("statusReason"))
+        attempts = job.get("attempts", [])
+        return JobView(
+            state,
+            job.get("statusReason"),
+            has_failed=job["status"] == "FAILED",
+            is_terminated=_is_terminated(job),
+            last=_attempt(attempts[-1]) if attempts else None,
+        )
+
+    def failed_children(self, job_id: str) -> Iterator[FailedChild]:
+        """The children of an array that failed: a page of answers for 1,000 of them."""
+        pages = self._client.get_paginator("list_jobs").paginate(
+            arrayJobId=job_id, jobStatus="FAILED", PaginationConfig={"PageSize": 1000}
+        )
+        with named_outages(_SERVICE):
+            for page in pages:
+                for job in page["jobSummaryList"]:
+                    container = job.get("container", {})
+                    yield FailedChild(
+                        job["arrayProperties"]["index"],
+                        job.get("statusReason"),
+                        container.get("reason"),
+                        container.get("exitCode"),
+                        _is_terminated(job),
+                    )
+
+    @named_outages(_SERVICE)
+    def running(self, job_ids: Sequence[str]) -> dict[str, int]:
+        """How many children of each job run now; a plain job is one. Unknown ones are left out."""
+        return {job["jobId"]: _running(job) for job in self._described(job_ids)}
+
+    @named_outages(_SERVICE)
+    def attempts(self, job_ids: Sequence[str]) -> dict[str, list[AttemptView]]:
+        """The attempts that have ended of jobs or of children, ``<array>:<index>``.
+
+        Unknown ones are left out.
+        """
+        return {
+            job["jobId"]: [_attempt(attempt) for attempt in job.get("attempts", [])]
+            for job in self._described(job_ids)
+        }
 
     @named_outages(_SERVICE)
     def find(self, queue_arn: str, name: str) -> str | None:
@@ -134,6 +170,21 @@ class Jobs:
         self._client.terminate_job(jobId=job_id, reason=reason)
 
     @named_outages(_SERVICE)
+    def cancel(self, job_id: str, reason: str) -> None:
+        """End what has not started of a job and its children; the rest goes on to its end."""
+        self._client.cancel_job(jobId=job_id, reason=reason)
+
+    @named_outages(_SERVICE)
+    def terminate_all(self, job_ids: Sequence[str], reason: str) -> int:
+        """End jobs and all of their children; return how many there were."""
+        for first in range(0, len(job_ids), MAX_TERMINATED):
+            some = list(job_ids[first : first + MAX_TERMINATED])
+            answer = self._client.terminate_jobs(jobs=some, reason=reason)
+            for error in answer["errors"]:
+                self._client.terminate_job(jobId=error["job"], reason=reason)
+        return len(job_ids)
+
+    @named_outages(_SERVICE)
     def register(self, *, name: str, based_on_arn: str, image: str) -> str:
         """The job definition of that name for another image; made once, from the stack's own."""
         known = self._client.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")
@@ -155,3 +206,35 @@ class Jobs:
         if not found:
             raise RunMisconfigured(f"the stack's job definition {arn} does not exist")
         return dict(found[0])
+
+    def _described(self, job_ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        for first in range(0, len(job_ids), MAX_DESCRIBED):
+            some = list(job_ids[first : first + MAX_DESCRIBED])
+            yield from self._client.describe_jobs(jobs=some)["jobs"]
+
+
+def _running(job: Mapping[str, Any]) -> int:
+    array = job.get("arrayProperties", {})
+    if "size" in array:
+        return int(array.get("statusSummary", {}).get("RUNNING", 0))
+    return int(job["status"] == "RUNNING")
+
+
+def _is_terminated(job: Mapping[str, Any]) -> bool | None:
+    told = [job[name] for name in ("isTerminated", "isCancelled") if name in job]
+    return any(told) if told else None
+
+
+def _attempt(attempt: Mapping[str, Any]) -> AttemptView:
+    container = attempt.get("container", {})
+    return AttemptView(
+        attempt.get("statusReason"),
+        container.get("reason"),
+        container.get("exitCode"),
+        _seconds(attempt.get("startedAt")),
+        _seconds(attempt.get("stoppedAt")),
+    )
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -12,7 +12,9 @@ from drydock.errors import Malformed
 
 RoundState = Literal["claimed", "submitted", "ended"]
 Queue = Literal["spot", "on-demand"]
-Ending = Literal["complete", "stopped", "exhausted"]
+Ending = Literal["complete", "stopped", "exhausted", "terminated"]
+# What a stop asked of a job: to start nothing more, or to end.
+JobEnding = Literal["cancelled", "terminated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,9 @@ class Round:
     """One submission. ``unique`` names the objects that its claimant wrote for it.
 
     ``settled_before`` and ``parts_before`` count what there was when it was claimed: a round after
-    which neither has grown made no progress.
+    which neither has grown made no progress. ``failures`` counts the children whose job failed by
+    the class of that, ``texts`` keeps a sample of what Batch wrote for classes that it does not
+    explain. ``ending`` is what a stop asked of the job. Memory is in MiB a child.
     """
 
     number: int
@@ -39,6 +43,10 @@ class Round:
     ended_at: float | None = None
     progress: bool | None = None
     reason: str | None = None
+    memory_mib: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    ending: JobEnding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,8 @@ class ShardDocument:
     """The whole document. ``barren`` counts consecutive rounds without progress in this epoch.
 
     ``voidings`` counts how often markers had to be voided in it: work that is never whole does not
-    go on for ever.
+    go on for ever. ``withheld`` are ranges of places (first and last) whose child somebody
+    terminated: they are not submitted again in this epoch.
     """
 
     shard: int
@@ -75,6 +84,7 @@ class ShardDocument:
     frozen: Frozen | None = None
     voided: tuple[str, ...] = field(default=())
     voidings: int = 0
+    withheld: tuple[tuple[int, int], ...] = ()
 
     @property
     def current(self) -> Round | None:
@@ -97,11 +107,13 @@ def parse_shard_document(body: bytes) -> ShardDocument:
         rounds = tuple(Round(**each) for each in fields.pop("rounds"))
         ended, frozen = fields.pop("ended"), fields.pop("frozen")
         voided = tuple(fields.pop("voided"))
+        withheld = tuple((first, last) for first, last in fields.pop("withheld", ()))
         return ShardDocument(
             rounds=rounds,
             ended=None if ended is None else Ended(**ended),
             frozen=None if frozen is None else Frozen(**frozen),
             voided=voided,
+            withheld=withheld,
             **fields,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -111,7 +123,14 @@ def parse_shard_document(body: bytes) -> ShardDocument:
 def enter_epoch(document: ShardDocument, epoch: int) -> ShardDocument:
     """The document as a new epoch finds it: what ended it counts no more."""
     return replace(
-        document, epoch=epoch, barren=0, voidings=0, not_before=None, ended=None, frozen=None
+        document,
+        epoch=epoch,
+        barren=0,
+        voidings=0,
+        not_before=None,
+        ended=None,
+        frozen=None,
+        withheld=(),
     )
 
 
@@ -128,6 +147,11 @@ def renew_claim(document: ShardDocument, lease_until: float) -> ShardDocument:
 def record_job(document: ShardDocument, job_id: str) -> ShardDocument:
     """The document with the job that the current round became."""
     return _with_current(document, job_id=job_id, state="submitted")
+
+
+def ask_to_end(document: ShardDocument, ending: JobEnding) -> ShardDocument:
+    """The document after a stop asked the current round's job to end."""
+    return _with_current(document, ending=ending)
 
 
 def close_round(

@@ -6,8 +6,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from drydock.decision import JobView
 from drydock.errors import RunMisconfigured, ServiceUnavailable
+from drydock.job_views import FailedChild, JobView
 from drydock.jobs import JobRequest, Jobs
 from tests.embedded.batch_support import IMAGE, bench
 
@@ -20,7 +20,7 @@ def batch(tmp_path_factory):
     with bench(tmp_path_factory.mktemp("batch"), machines=1, vcpus=1) as running:
         running.define(
             "stack",
-            command=["sh", "-c", "echo $TASK; exit ${CODE:-0}"],
+            command=["sh", "-c", 'echo $TASK; eval "exit ${CODE:-0}"'],
             jobRoleArn="arn:aws:iam::1:role/job",
         )
         yield running
@@ -77,11 +77,121 @@ def test_a_round_of_more_is_an_array(batch, jobs, request_):
 
 def test_a_job_is_active_until_it_is_terminated_and_keeps_the_reason(batch, jobs, request_):
     job_id = jobs.submit(request_("waits", vcpus=1000))
-    assert jobs.view(job_id) == JobView("active", jobs.view(job_id).reason)
+    assert jobs.view(job_id).state == "active"
     jobs.terminate(job_id, "drydock: aborted")
     batch.wait(job_id)
-    assert jobs.view(job_id) == JobView("ended", "drydock: aborted")
+    ended = JobView("ended", "drydock: aborted", has_failed=True, is_terminated=True)
+    assert jobs.view(job_id) == ended
     jobs.terminate(job_id, "drydock: superseded")
+
+
+def test_a_plain_job_tells_how_its_last_attempt_ended(batch, jobs, request_):
+    job_id = jobs.submit(request_("ends", environment={"CODE": "75", "TASK": "t"}))
+    batch.wait(job_id)
+    found = jobs.view(job_id)
+    assert (found.has_failed, found.is_terminated) == (True, False)
+    assert found.last.exit_code == 75
+    assert found.last.status_reason == "Essential container in task exited"
+    assert jobs.attempts([job_id, "unknown"]) == {job_id: [found.last]}
+    assert 0 < found.last.started_at <= found.last.stopped_at < 10_000_000_000
+
+
+def test_the_children_that_failed_are_told_with_their_reasons(batch, jobs, request_):
+    script = {"TASK": "t", "CODE": "$((AWS_BATCH_JOB_ARRAY_INDEX * 7))"}
+    job_id = jobs.submit(request_("some", jobs=3, environment=script))
+    batch.wait(job_id)
+    assert jobs.view(job_id).reason == "Array Child Job failed"
+    exited = "Essential container in task exited"
+    assert sorted(jobs.failed_children(job_id), key=lambda child: child.index) == [
+        FailedChild(1, exited, None, 7, is_terminated=False),
+        FailedChild(2, exited, None, 14, is_terminated=False),
+    ]
+    assert sorted(jobs.attempts([f"{job_id}:0", f"{job_id}:2"])) == [f"{job_id}:0", f"{job_id}:2"]
+
+
+def test_a_child_that_somebody_terminated_says_so(batch, jobs, request_):
+    job_id = jobs.submit(request_("taken", jobs=2, vcpus=1000))
+    jobs.terminate(f"{job_id}:1", "operator cancelled it")
+    batch.wait(f"{job_id}:1")
+    assert list(jobs.failed_children(job_id)) == [
+        FailedChild(1, "operator cancelled it", None, None, is_terminated=True)
+    ]
+    jobs.terminate(job_id, "drydock: aborted")
+
+
+def test_children_that_failed_are_listed_a_thousand_a_page(batch, jobs, request_):
+    calls = []
+    batch.client.meta.events.register(
+        "before-call.batch.ListJobs", lambda **call: calls.append(call), unique_id="counted"
+    )
+    job_id = jobs.submit(request_("wide", jobs=2001, vcpus=1000))
+    jobs.terminate(job_id, "drydock: aborted")
+    batch.wait(job_id)
+    assert {child.index for child in jobs.failed_children(job_id)} == set(range(2001))
+    assert len(calls) == 3
+    batch.client.meta.events.unregister("before-call.batch.ListJobs", unique_id="counted")
+
+
+def test_what_runs_is_counted_by_job(batch, jobs, request_):
+    plain = jobs.submit(request_("runs", environment={"CODE": "$(sleep 60)", "TASK": "t"}))
+    batch.wait(plain, "RUNNING")
+    array = jobs.submit(request_("waits", jobs=3))
+    assert jobs.running([plain, array, "unknown"]) == {plain: 1, array: 0}
+    jobs.terminate_all([plain], "drydock: aborted")
+    batch.wait(plain)
+    jobs.terminate(array, "drydock: aborted")
+    batch.wait(array)
+    assert jobs.running([plain, array]) == {plain: 0, array: 0}
+
+
+def test_running_children_are_counted_by_their_array(batch, jobs, request_):
+    array = jobs.submit(request_("run", jobs=2, environment={"CODE": "$(sleep 60)", "TASK": "t"}))
+    batch.wait(f"{array}:0", "RUNNING")
+    assert jobs.running([array]) == {array: 1}
+    jobs.cancel(array, "drydock: stopped")
+    batch.wait(f"{array}:1")
+    assert jobs.view(array).state == "active"
+    assert jobs.running([array]) == {array: 1}
+    jobs.terminate(array, "drydock: stopped")
+    batch.wait(array)
+
+
+def test_more_jobs_than_one_call_takes_are_described_and_terminated(batch, jobs, request_):
+    ids = [jobs.submit(request_(f"one-{number}", vcpus=1000)) for number in range(101)]
+    assert len(jobs.running(ids)) == 101
+    assert jobs.terminate_all(ids, "drydock: aborted") == 101
+    for job_id in ids:
+        assert batch.wait(job_id)["statusReason"] == "drydock: aborted"
+    assert jobs.terminate_all([], "drydock: aborted") == 0
+
+
+def test_a_job_that_could_not_be_terminated_with_others_is_by_itself(batch, jobs, request_):
+    """TerminateJobs answers 200 and names those that it could not end."""
+    ids = [jobs.submit(request_(f"odd-{number}", vcpus=1000)) for number in range(2)]
+
+    def spare(params, **_):
+        params["body"] = params["body"].replace(f', "{ids[1]}"'.encode(), b"")
+
+    asked = []
+    events = batch.client.meta.events
+    events.register("before-call.batch.TerminateJobs", spare, unique_id="spare")
+    events.register(
+        "after-call.batch.TerminateJobs",
+        lambda parsed, **_: parsed.update(
+            successful=ids[:1], errors=[{"job": ids[1], "code": "ServerException", "message": "y"}]
+        ),
+        unique_id="refuse",
+    )
+    events.register("before-call.batch.TerminateJob", lambda **call: asked.append(call), "asked")
+    try:
+        jobs.terminate_all(ids, "drydock: aborted")
+        assert len(asked) == 1
+        for job_id in ids:
+            assert batch.wait(job_id)["statusReason"] == "drydock: aborted"
+    finally:
+        events.unregister("before-call.batch.TerminateJobs", unique_id="spare")
+        events.unregister("after-call.batch.TerminateJobs", unique_id="refuse")
+        events.unregister("before-call.batch.TerminateJob", unique_id="asked")
 
 
 def test_a_job_that_batch_does_not_know_is_gone(jobs):
@@ -150,6 +260,11 @@ def test_a_batch_that_does_not_answer_is_an_outage_by_name(request_):
         lambda: jobs.find("queue", "x"),
         lambda: list(jobs.active("queue", "x")),
         lambda: jobs.terminate("x", "y"),
+        lambda: jobs.terminate_all(["x"], "y"),
+        lambda: jobs.cancel("x", "y"),
+        lambda: list(jobs.failed_children("x")),
+        lambda: jobs.running(["x"]),
+        lambda: jobs.attempts(["x"]),
         lambda: jobs.register(name="x", based_on_arn="y", image="z"),
     ):
         with pytest.raises(ServiceUnavailable, match="AWS Batch"):

@@ -81,7 +81,7 @@ def test_a_child_tells_of_misconfiguration_by_its_exit_code(exit_code):
     assert matching(event) == ["ChildMisconfiguredRule"]
 
 
-@pytest.mark.parametrize("exit_code", [0, 1, 75, 137])
+@pytest.mark.parametrize("exit_code", [0, 1, 71, 75, 137])
 def test_any_other_child_is_its_arrays_business(exit_code):
     event = sample(FOLDER / "batch_child_misconfigured.json")
     event["detail"]["container"]["exitCode"] = exit_code

@@ -2,7 +2,7 @@
 
 import json
 
-from drydock.failures import EXIT_LATER, classify
+from drydock.failures import EXIT_OUT_OF_MEMORY, classify
 from tests.containers.jobs import asset
 from tests.worker.programs.conftest import ProgramShard
 from tests.worker.support import DATA, EXAMPLE, ligand
@@ -31,7 +31,7 @@ def test_a_tool_that_needs_more_memory_is_left_to_a_round_with_more(worker_image
         receptor=b"x",
     )
     container = start(worker_image, environment=shard.environment("/scratch"), memory="200m")
-    assert container.wait() == EXIT_LATER, container.logs()
+    assert container.wait() == EXIT_OUT_OF_MEMORY, container.logs()
     assert shard.markers() == []
 
 

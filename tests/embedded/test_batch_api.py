@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from tests.embedded.batch_support import IMAGE, bench
 
+TOO_MANY_VCPUS = {"resourceRequirements": [{"type": "VCPU", "value": "1000"}]}
 RULE = {"onExitCode": "1", "action": "RETRY"}
 
 
@@ -158,6 +159,21 @@ def test_what_is_no_operation_or_no_request_is_refused(aws):
         urllib.request.urlopen(request, timeout=10)
     assert caught.value.code == 400
     assert b"no JSON" in caught.value.read()
+
+
+@pytest.mark.parametrize("call", ["terminate_jobs", "cancel_jobs"])
+def test_ends_that_aws_refuses(aws, call):
+    job_id = aws.submit(["true"], size=2, containerOverrides=TOO_MANY_VCPUS)
+    many = [job_id, *["x"] * 50]
+    assert "1 to 50 items, got 51" in refused(getattr(aws.client, call), jobs=many, reason="x")
+    assert "1 to 50 items, got 0" in refused(getattr(aws.client, call), jobs=[], reason="x")
+    long = "x" * 1025
+    assert "1024" in refused(getattr(aws.client, call), jobs=[job_id], reason=long)
+    assert "1024" in refused(getattr(aws.client, call[:-1]), jobId=job_id, reason=long)
+    unchecked = aws.connect(parameter_validation=False)
+    assert "Missing required parameter" in refused(getattr(unchecked, call), jobs=[job_id])
+    assert aws.describe(job_id)["status"] not in ("SUCCEEDED", "FAILED")
+    aws.client.terminate_job(jobId=job_id, reason="x" * 1024)
 
 
 def test_definitions_are_found_by_arn_revision_and_name(aws):

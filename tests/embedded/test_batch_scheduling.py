@@ -9,6 +9,7 @@ from tests.embedded.batch_support import bench, until
 
 HANG = "while :; do sleep 0.05; done"
 LEAVE_WELL = f'trap "exit 0" TERM; echo ready; {HANG}'
+TOO_LARGE = {"resourceRequirements": [{"type": "VCPU", "value": "1000"}]}
 DEFY = f'trap "" TERM; echo ready; {HANG}'
 
 
@@ -139,6 +140,31 @@ def test_cancelling_an_array_leaves_what_runs_alone(aws, tmp_path):
     assert (parent["status"], parent["statusReason"]) == ("FAILED", "drydock: stopped")
     assert parent["isCancelled"] is True
     assert aws.describe(f"{job_id}:0")["status"] == "SUCCEEDED"
+
+
+def test_up_to_fifty_jobs_are_ended_in_one_call(aws):
+    ids = [aws.sh(LEAVE_WELL, containerOverrides=TOO_LARGE) for _ in range(3)]
+    answer = aws.client.terminate_jobs(jobs=[ids[0], "unknown"], reason="drydock: aborted")
+    assert (answer["successful"], answer["errors"]) == ([ids[0], "unknown"], [])
+    answer = aws.client.cancel_jobs(jobs=ids[1:], reason="drydock: stopped")
+    assert (answer["successful"], answer["errors"]) == (ids[1:], [])
+    jobs = [aws.wait(each) for each in ids]
+    assert [(job["isTerminated"], job["isCancelled"]) for job in jobs] == [
+        (True, False),
+        (False, True),
+        (False, True),
+    ]
+    said = ["drydock: aborted", "drydock: stopped", "drydock: stopped"]
+    assert [job["statusReason"] for job in jobs] == said
+
+
+def test_cancelling_jobs_that_run_already_does_nothing(aws):
+    running = aws.sh(LEAVE_WELL)
+    ready(aws, running)
+    aws.client.cancel_jobs(jobs=[running], reason="too late")
+    assert aws.describe(running)["status"] == "RUNNING"
+    aws.client.terminate_jobs(jobs=[running], reason="drydock: stopped")
+    assert aws.wait(running)["statusReason"] == "drydock: stopped"
 
 
 def test_cancelling_what_runs_already_does_nothing(aws):

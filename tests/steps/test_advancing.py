@@ -197,7 +197,10 @@ def test_a_stopped_run_waits_for_its_jobs_and_then_answers(world, run_id):
     job = only(world.batch.live())
     world.work(job, children=[0])
     world.documents.change_run(run_id, lambda run: put_stop(run, Stop(1, "user", "enough")))
-    assert isinstance(advance(world.services, run_id, 0), Leave)
+    job.running = 3
+    for _ in range(2):
+        assert isinstance(advance(world.services, run_id, 0), Leave)
+    assert (job.cancelled, job.terminated) == (["drydock: stopped"], [])
     assert world.executions.answers == {}
     resubmit_interrupted(world.services, world.ended(job, "FAILED"))
     assert world.executions.answers == {"token": [{"ended": "stopped"}]}

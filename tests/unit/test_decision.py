@@ -13,6 +13,7 @@ from drydock.decision import (
     SUPERSEDED,
     Answer,
     CloseRound,
+    EndJob,
     EnterEpoch,
     Facts,
     JobView,
@@ -145,8 +146,20 @@ def test_an_active_job_is_left_alone():
     submitted = shard(a_round())
     assert needs_job(submitted)
     assert isinstance(ask(submitted, job=JobView("active"), facts=None), Leave)
-    stopped = ask(submitted, job=JobView("active"), facts=None, run=run(stop=STOP))
-    assert isinstance(stopped, Leave)
+
+
+def test_an_active_job_of_a_stopped_epoch_is_asked_to_end_once():
+    active = {"job": JobView("active"), "facts": None}
+    assert ask(shard(a_round()), run=run(stop=STOP), **active) == EndJob("job", now=False)
+    asked = shard(a_round(ending="cancelled"))
+    assert isinstance(ask(asked, run=run(stop=STOP), **active), Leave)
+    in_a_hurry = run(stop=replace(STOP, now=True))
+    assert ask(shard(a_round()), run=in_a_hurry, **active) == EndJob("job", now=True)
+    assert ask(asked, run=in_a_hurry, **active) == EndJob("job", now=True)
+    over = shard(a_round(ending="terminated"))
+    assert isinstance(ask(over, run=in_a_hurry, **active), Leave)
+    earlier = run(stop=replace(STOP, epoch=STOP.epoch - 1))
+    assert isinstance(ask(shard(a_round()), run=earlier, **active), Leave)
 
 
 def test_a_job_that_batch_does_not_show_yet_is_waited_for():

@@ -12,9 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from drydock.decision import (
     ABORTED,
+    STOPPED,
     SUPERSEDED,
     Answer,
     CloseRound,
+    EndJob,
     EnterEpoch,
     Facts,
     JobView,
@@ -30,6 +32,7 @@ from drydock.shard_document import (
     Ended,
     Round,
     ShardDocument,
+    ask_to_end,
     claim_round,
     close_round,
     end,
@@ -123,6 +126,8 @@ class Shard(RuleBasedStateMachine):
                         document, now=self.now, progress=progress, delay_s=delay_s, reason=reason
                     )
                 )
+            case EndJob(job_id, now):
+                self.end_job(job_id, now)
             case SubmitRound(number, places, queue):
                 self.claim(number, places, queue)
             case TakeOverClaim(claimed):
@@ -145,6 +150,15 @@ class Shard(RuleBasedStateMachine):
         if self.document.ended is None:
             self.swap(end(self.document, ending))
         assert self.document.ended == Ended(self.run.epoch, ending)
+
+    def end_job(self, job_id, now):
+        job = self.current_job()
+        assert (str(id(job)), job.state) == (job_id, "active")
+        assert self.run.active_stop.now or not now
+        assert self.document.current.ending in (None, "cancelled")
+        if now:
+            self.terminate(job, STOPPED)
+        self.swap(ask_to_end(self.document, "terminated" if now else "cancelled"))
 
     def claim(self, number, places, queue):
         assert self.running
@@ -245,9 +259,9 @@ class Shard(RuleBasedStateMachine):
         self.now += seconds
 
     @precondition(lambda self: self.running)
-    @rule()
-    def the_user_stops(self):
-        self.run = put_stop(self.run, Stop(self.run.epoch, "user", "enough"))
+    @rule(now=st.booleans())
+    def the_user_stops(self, now):
+        self.run = put_stop(self.run, Stop(self.run.epoch, "user", "enough", now))
 
     @rule()
     def the_owner_dies(self):

@@ -134,6 +134,7 @@ CASES = [
     (ESSENTIAL, None, 143, "interrupted", "again"),
     (ESSENTIAL, None, 130, "interrupted", "again"),
     (ESSENTIAL, None, 1, "again", "again"),
+    (ESSENTIAL, None, 71, "out_of_memory", "more_memory"),
     (ESSENTIAL, None, 75, "later", "later"),
     (ESSENTIAL, None, 78, "misconfiguration", "stop_run"),
     (ESSENTIAL, None, 126, "command", "stop_run"),

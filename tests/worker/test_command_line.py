@@ -11,6 +11,7 @@ from drydock.failures import (
     EXIT_DONE,
     EXIT_LATER,
     EXIT_MISCONFIGURED,
+    EXIT_OUT_OF_MEMORY,
     EXIT_SCRATCH_FULL,
 )
 from tests.worker.support import ROOT
@@ -37,6 +38,7 @@ def test_help_shows_variables_and_exit_codes_that_the_docs_have():
     assert codes == [
         EXIT_DONE,
         EXIT_AGAIN,
+        EXIT_OUT_OF_MEMORY,
         EXIT_SCRATCH_FULL,
         EXIT_LATER,
         EXIT_MISCONFIGURED,

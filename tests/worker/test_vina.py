@@ -237,9 +237,9 @@ def test_an_input_at_which_vina_dies_twice_is_failed(shard, run, program):
 def test_vina_without_memory_is_left_to_a_round_with_more(shard, run, program):
     program("kill -KILL $$")
     made = shard(two())
-    assert run(made) == 75
+    assert run(made) == 71
     program("echo 'Error: insufficient memory!' >&2; exit 1")
-    assert run(made) == 75
+    assert run(made) == 71
     assert made.part_records() == []
 
 

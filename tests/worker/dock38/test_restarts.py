@@ -320,7 +320,7 @@ def test_a_sigkill_is_taken_for_a_lack_of_memory(shard, run, monkeypatch):
         return look(self)
 
     monkeypatch.setattr(module.Run, "poll", poll)
-    assert run(made) == 75
+    assert run(made) == 71
     assert made.part_records() == []
 
 

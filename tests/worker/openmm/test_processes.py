@@ -92,7 +92,7 @@ def test_a_simulation_that_is_killed_is_taken_for_out_of_memory(shard, scratch, 
     worker = start_worker(made, scratch, endpoint)
     running(scratch)
     simulation_of(worker).kill()
-    assert finish(worker)[0] == 75
+    assert finish(worker)[0] == 71
     assert made.markers() == []
 
 

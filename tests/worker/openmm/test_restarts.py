@@ -271,7 +271,7 @@ raise SystemExit(3)
 
 @pytest.mark.parametrize(
     ("kind", "reason", "code"),
-    [("no_room", "No space left on device", 74), ("memory", "std::bad_alloc", 75)],
+    [("no_room", "No space left on device", 74), ("memory", "std::bad_alloc", 71)],
 )
 def test_a_full_scratch_and_little_memory_are_another_machines_turn(
     shard, run, long_expected, monkeypatch, kind, reason, code

@@ -152,7 +152,7 @@ def test_codes_can_blame_the_input(command, run):
 @pytest.mark.parametrize("ends", ["kill -9 $$", "exit 137"])
 def test_a_sigkill_is_taken_for_a_lack_of_memory(command, run, ends):
     made = command(["sh", "-c", ends])
-    assert run(made) == 75
+    assert run(made) == 71
     assert made.part_records() == []
 
 

@@ -170,7 +170,7 @@ def test_preparation_that_is_told_to_stop_is_tried_again(shard, run, tmp_path, m
     interpreter.write_text("#!/bin/sh\nkill -KILL $$\n")
     with monkeypatch.context() as other:
         other.setattr(worker.tools.vina_program.sys, "executable", str(interpreter))
-        assert run(made) == 75
+        assert run(made) == 71
     assert made.part_records() == []
     assert run(made) == 0
 

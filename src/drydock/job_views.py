@@ -1,0 +1,58 @@
+"""What AWS Batch says of jobs, as plain data: the words of its answers without its shapes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveJob:
+    """A job of ours that has not ended."""
+
+    job_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedChild:
+    """How a child of an array failed, in Batch's words; a plain job that failed is child 0.
+
+    ``is_terminated`` says whether somebody terminated or cancelled it; None where Batch does not.
+    """
+
+    index: int
+    status_reason: str | None = None
+    container_reason: str | None = None
+    exit_code: int | None = None
+    is_terminated: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One start of a container. Times are seconds since 1970; it may have failed to."""
+
+    status_reason: str | None = None
+    container_reason: str | None = None
+    exit_code: int | None = None
+    started_at: float | None = None
+    stopped_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """What Batch says of the current round's job; ``gone`` when it knows none any more.
+
+    Of a job that has ended: ``has_failed``, ``is_terminated`` as above, and of a plain job how its
+    last attempt ended. ``failures`` counts its children by the class of their failure, ``texts``
+    holds a sample of what Batch wrote for a class, ``withheld`` are ranges of the shard's places
+    that a user took out of this epoch.
+    """
+
+    state: Literal["active", "ended", "gone"]
+    reason: str | None = None
+    has_failed: bool = False
+    is_terminated: bool | None = None
+    last: AttemptView | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    withheld: tuple[tuple[int, int], ...] = ()
