@@ -5,18 +5,25 @@ import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from drydock.errors import StoreUnavailable
-from drydock.failures import EXIT_AGAIN, EXIT_DONE, EXIT_LATER, EXIT_SCRATCH_FULL
+from drydock.failures import (
+    EXIT_AGAIN,
+    EXIT_DONE,
+    EXIT_LATER,
+    EXIT_OUT_OF_MEMORY,
+    EXIT_SCRATCH_FULL,
+)
 from drydock.markers import Failure, InputSummary
-from drydock.parts import OutputObject, PartOutputs, PartRecord
+from drydock.parts import OutputObject, PartOutputs, PartRecord, as_outputs
 from drydock.store import Store
 from drydock.tasks import Record
 from worker.confinement import let_tool_read
 from worker.contract import Contract
-from worker.endings import InputFailed, Interrupted, RestartUnusable, ScratchFull
+from worker.endings import InputFailed, Interrupted, RestartUnusable, ScratchFull, own_code
 from worker.gpus import check_gpus
 from worker.history import History, HistoryReader
 from worker.journal import Journal
@@ -115,7 +122,7 @@ class Attempt:
         if reason is not None and reason.kind == "deadline" and not progress:
             return EXIT_LATER
         if self._out_of_memory and reason is None:
-            return EXIT_LATER
+            return EXIT_OUT_OF_MEMORY
         if self._scratch_full and reason is None:
             return EXIT_SCRATCH_FULL
         return EXIT_AGAIN
@@ -261,12 +268,12 @@ class Attempt:
         self, session: Session, record: Record, fetched: FetchedInput, history: History
     ) -> None:
         """Write the last part's outputs and take note of the marker, which comes last."""
-        chained = [PartOutputs(each.part, each.outputs) for each in history.chain]
-        seconds = sum(each.seconds for each in history.chain)
+        chained = [as_outputs(each) for each in history.chain]
         contribution = session.contribute()
         if contribution.fresh or not chained:
-            chained.append(self._put(contribution, record, history)[0])
-            seconds += history.seconds()
+            last, _ = self._put(contribution, record, history)
+            job_id, attempt = self._contract.job_id, self._contract.attempt
+            chained.append(replace(last, seconds=history.seconds(), job_id=job_id, attempt=attempt))
         self._markers.done(
             InputSummary(
                 place=record.place,
@@ -275,9 +282,11 @@ class Attempt:
                 chain=tuple(chained),
                 molecules=contribution.counts["molecules"],
                 failed_molecules=contribution.counts["failed_molecules"],
-                seconds=round(seconds, 3),
+                seconds=round(sum(part.seconds for part in chained), 3),
                 best_id=contribution.best_id,
                 best_score=contribution.best_score,
+                job_id=self._contract.job_id,
+                attempt=self._contract.attempt,
             )
         )
 
@@ -319,6 +328,8 @@ class Attempt:
                 exit_code=failure.exit_code,
                 parts=tuple(part.part for part in parts),
                 log_stream=log_stream(),
+                job_id=self._contract.job_id,
+                attempt=self._contract.attempt,
             )
         )
 
@@ -384,10 +395,3 @@ def _collect_garbage_again() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
-
-
-def own_code(code: int | None) -> int:
-    """A failed input's exit code by hand: the tool's own, as shells tell it, or 1 without one."""
-    if code is None or code == 0:
-        return EXIT_AGAIN
-    return code if code > 0 else 128 - code

@@ -7,6 +7,8 @@ EndedEarly
 └── Interrupted      a stop was asked for (exit 1)
 """
 
+from drydock.failures import EXIT_AGAIN
+
 
 class EndedEarly(Exception):
     """Base of the endings."""
@@ -53,3 +55,10 @@ class RestartUnusable(Exception):
     """Raised when a tool opens an input and cannot go on from the part's restart: it is cut, or not
     what it must be. The work goes on from an earlier part.
     """
+
+
+def own_code(code: int | None) -> int:
+    """A failed input's exit code by hand: the tool's own, as shells tell it, or 1 without one."""
+    if code is None or code == 0:
+        return EXIT_AGAIN
+    return code if code > 0 else 128 - code

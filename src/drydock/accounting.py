@@ -4,12 +4,20 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from drydock.effort import Effort, add_up_efforts
 from drydock.errors import Malformed
+from drydock.shard_document import Ending
 
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """How the inputs ended, and what it took. ``interrupted_rounds`` made another round needed."""
+    """How the inputs ended, and what it took.
+
+    ``strange_markers`` are objects among the markers that are none, ``voided_markers`` were not
+    whole and were removed, ``late_markers`` came after the outcome was frozen and count as nothing.
+    Of a shard with remaining inputs ``ending`` says how it ended and ``texts`` holds what AWS Batch
+    wrote, by failure class, where the class alone does not explain it.
+    """
 
     inputs: int
     done: int
@@ -18,12 +26,15 @@ class Accounts:
     remaining: int
     molecules: int = 0
     failed_molecules: int = 0
-    rounds: int = 0
     parts: int = 0
     seconds: float = 0.0
     strange_markers: int = 0
     voided_markers: int = 0
+    late_markers: int = 0
     failures: dict[str, int] = field(default_factory=dict)
+    effort: Effort = field(default_factory=Effort)
+    ending: Ending | None = None
+    texts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.done + self.failed + self.skipped + self.remaining != self.inputs:
@@ -38,21 +49,41 @@ class Accounts:
         return bool(self.molecules or not self.done)
 
     def as_json(self) -> dict[str, Any]:
-        """The accounts as plain data."""
-        return asdict(self)
+        """The accounts for people: flat, and of what they do not know nothing is said."""
+        told = asdict(self) | self.effort.as_json()
+        del told["effort"]
+        for name in ("ending", "texts"):
+            if not told[name]:
+                del told[name]
+        return told
+
+
+def parse_accounts(fields: dict[str, Any]) -> Accounts:
+    """Read the accounts of a shard as ``asdict`` wrote them.
+
+    Raises:
+        Malformed: they are something else.
+    """
+    try:
+        return Accounts(**{**fields, "effort": Effort(**fields["effort"])})
+    except (TypeError, KeyError) as error:
+        raise Malformed("these are no accounts of a shard") from error
 
 
 def add_up(accounts: Iterable[Accounts]) -> Accounts:
     """The accounts of a run from those of its shards."""
     numbers: dict[str, float] = dict.fromkeys(_NUMBERS, 0)
     failures: dict[str, int] = {}
+    effort = Effort()
     for each in accounts:
         for name in _NUMBERS:
             numbers[name] += getattr(each, name)
         for failure_class, count in each.failures.items():
             failures[failure_class] = failures.get(failure_class, 0) + count
-    counts = {name: int(number) for name, number in numbers.items() if name != "seconds"}
-    return Accounts(**counts, seconds=numbers["seconds"], failures=failures)
+        effort = add_up_efforts((effort, each.effort))
+    counts: dict[str, Any] = {name: int(n) for name, n in numbers.items() if name != "seconds"}
+    seconds = round(numbers["seconds"], 3)
+    return Accounts(**counts, seconds=seconds, failures=failures, effort=effort)
 
 
 _NUMBERS = (
@@ -63,11 +94,11 @@ _NUMBERS = (
     "remaining",
     "molecules",
     "failed_molecules",
-    "rounds",
     "parts",
     "seconds",
     "strange_markers",
     "voided_markers",
+    "late_markers",
 )
 
 
@@ -80,15 +111,22 @@ class Verdict:
     cause: str | None
 
 
+# An execution's cause has room for more, its output for less than 8 KiB.
+_CAUSE_CHARACTERS = 2000
+
+
 def verdict(accounts: Accounts, stop_reason: str | None, stop_text: str | None) -> Verdict:
     """Say how a run ends from its accounts and its stop."""
     if accounts.remaining == 0:
         return Verdict("done", None, None)
     told = f"{accounts.remaining} of {accounts.inputs} inputs remain"
+    if stop_reason is None:
+        return Verdict(
+            "incomplete",
+            "RunIncomplete",
+            f"{told}; starting the same request again goes on with them",
+        )
+    text = (stop_text or "")[:_CAUSE_CHARACTERS]
     if stop_reason == "misconfiguration":
-        return Verdict("stopped", "RunMisconfigured", f"{stop_text} ({told})")
-    if stop_reason is not None:
-        return Verdict("stopped", "RunStopped", f"{stop_text} ({told})")
-    return Verdict(
-        "incomplete", "RunIncomplete", f"{told}; starting the same request again goes on with them"
-    )
+        return Verdict("stopped", "RunMisconfigured", f"{text} ({told})")
+    return Verdict("stopped", "RunStopped", f"{stop_reason}: {text} ({told})")

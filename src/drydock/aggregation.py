@@ -8,15 +8,17 @@ import gzip
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from drydock.accounting import Accounts
+from drydock.accounting import Accounts, parse_accounts
 from drydock.concurrency import each
-from drydock.detection import run_keys, shard_inputs
+from drydock.detection import list_markers, run_keys, shard_inputs
 from drydock.documents import Documents, Versioned
+from drydock.effort import Effort
 from drydock.errors import Conflict, Malformed, NotFound
 from drydock.keys import ControlKeys
+from drydock.markers import fingerprint, late_markers
 from drydock.outcome import (
     Settled,
     collect,
@@ -31,11 +33,13 @@ from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.shard_document import ShardDocument, freeze
 from drydock.shard_document import void as void_markers
+from drydock.shard_effort import shard_effort
 from drydock.tables import FAILURE_COLUMNS, csv_bytes, ranked_row, scores_parquet
 from drydock.tasks import parse_tasks
 
 ROWS_PER_TURN = 200_000
 ACCOUNTS = "accounts.json"
+_MAX_TEXTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,16 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A shard's accounts as they lie in S3: made in which epoch, of which outcome, with what."""
+    """A shard's accounts as they lie in S3: made in which epoch, of which outcome, with what.
+
+    ``speakers`` is the fingerprint of the markers that spoke.
+    """
 
     epoch: int
     outcome: str
     turns: int
     keep_top: int
+    speakers: str
     accounts: Accounts
 
 
@@ -71,9 +79,9 @@ def aggregate_shard(
     inputs = shard_inputs(services.store, run, shard)
     known = documents.shard(run, shard, inputs)
     if cursor is None:
-        accounts = valid_accounts(services, run, known.value)
-        if accounts is not None:
-            return _aggregated(accounts)
+        written = valid_accounts(services, run, known.value)
+        if written is not None:
+            return _aggregated(_told_of_late(services, run, known.value, written))
         cursor = _begin(services, documents, run, known)
         if cursor is None:
             return {"status": "remains", "cursor": None}
@@ -89,9 +97,7 @@ def _aggregated(accounts: Accounts) -> dict[str, Any]:
     }
 
 
-def valid_accounts(
-    services: Services, run: RunDocument, document: ShardDocument
-) -> Accounts | None:
+def valid_accounts(services: Services, run: RunDocument, document: ShardDocument) -> Written | None:
     """The shard's accounts, if they were made from what is frozen now; None otherwise."""
     if document.frozen is None or document.frozen.reopened != run.reopened:
         return None
@@ -99,7 +105,7 @@ def valid_accounts(
     if found is None or found.outcome != document.frozen.key:
         return None
     # Lists that an earlier epoch cut shorter cannot be merged into this one's.
-    return found.accounts if found.keep_top >= _keep_top(run) else None
+    return found if found.keep_top >= _keep_top(run) else None
 
 
 def read_accounts(services: Services, run: RunDocument, shard: int) -> Written | None:
@@ -107,7 +113,7 @@ def read_accounts(services: Services, run: RunDocument, shard: int) -> Written |
     key = run_keys(run).shard_results_folder(shard) + ACCOUNTS
     try:
         fields = json.loads(services.store.get(run.output_bucket, key).body)
-        return Written(**{**fields, "accounts": Accounts(**fields["accounts"])})
+        return Written(**{**fields, "accounts": parse_accounts(fields["accounts"])})
     except (NotFound, Malformed, ValueError, TypeError, KeyError):
         return None
 
@@ -198,7 +204,13 @@ def _one_turn(
             "status": "more",
             "cursor": cursor | {"first": turn.after, "turn": turn.number + 1},
         }
-    accounts = _accounts(document, settled, int(cursor.get("strange", 0)))
+    accounts = _accounts(
+        document,
+        settled,
+        strange=int(cursor.get("strange", 0)),
+        late=_late(services, run, document, settled),
+        effort=shard_effort(services, run, document, settled),
+    )
     _write_failures(services, run, document.shard, settled)
     _remove_old_turns(services, run, document.shard, turn.number)
     written = Written(
@@ -206,11 +218,16 @@ def _one_turn(
         outcome=str(cursor["outcome"]),
         turns=turn.number + 1,
         keep_top=_keep_top(run),
+        speakers=fingerprint((each.place, each.marker, each.etag) for each in settled),
         accounts=accounts,
     )
-    key = run_keys(run).shard_results_folder(document.shard) + ACCOUNTS
-    services.store.put(run.output_bucket, key, json.dumps(asdict(written), indent=2).encode())
+    _write_accounts(services, run, document.shard, written)
     return _aggregated(accounts)
+
+
+def _write_accounts(services: Services, run: RunDocument, shard: int, written: Written) -> None:
+    key = run_keys(run).shard_results_folder(shard) + ACCOUNTS
+    services.store.put(run.output_bucket, key, json.dumps(asdict(written), indent=2).encode())
 
 
 def scores_key(run: RunDocument, shard: int, turn: int) -> str:
@@ -256,29 +273,70 @@ def _read_rows(services: Services, bucket: str, key: str) -> list[dict[str, Any]
         raise Malformed(f"s3://{bucket}/{key} is no table of scores") from error
 
 
-def _accounts(document: ShardDocument, settled: list[Settled], strange: int) -> Accounts:
+def _late(
+    services: Services, run: RunDocument, document: ShardDocument, settled: list[Settled]
+) -> int:
+    """How many markers came after the outcome of a whole shard; they count as nothing."""
+    if len(settled) != document.inputs:
+        return 0
+    settlement = list_markers(services.store, run, document.shard, document.inputs)
+    frozen = {one.place: (one.marker, one.etag) for one in settled}
+    return len(late_markers(settlement, frozen))
+
+
+def _told_of_late(
+    services: Services, run: RunDocument, document: ShardDocument, written: Written
+) -> Accounts:
+    """The accounts of a frozen shard, with the markers that came since; nothing else changes."""
+    accounts = written.accounts
+    settlement = list_markers(services.store, run, document.shard, document.inputs)
+    late = 0
+    if settlement.fingerprint() != written.speakers:
+        outcome = services.store.get(services.settings.control_bucket, written.outcome)
+        late = _late(services, run, document, parse_outcome(outcome.body))
+    if late != accounts.late_markers:
+        accounts = replace(accounts, late_markers=late)
+        _write_accounts(services, run, document.shard, replace(written, accounts=accounts))
+    return accounts
+
+
+def _accounts(
+    document: ShardDocument, settled: list[Settled], *, strange: int, late: int, effort: Effort
+) -> Accounts:
     done = [each.summary for each in settled if each.summary is not None]
     failures: dict[str, int] = {}
     for one in settled:
         if one.failure is not None:
             name = one.failure.failure_class
             failures[name] = failures.get(name, 0) + 1
-    failed = sum(failures.values())
+    failed, remaining = sum(failures.values()), document.inputs - len(settled)
     return Accounts(
         inputs=document.inputs,
         done=len(done),
         failed=failed,
         skipped=len(settled) - len(done) - failed,
-        remaining=document.inputs - len(settled),
+        remaining=remaining,
         molecules=sum(summary.molecules for summary in done),
         failed_molecules=sum(summary.failed_molecules for summary in done),
-        rounds=len(document.rounds),
         parts=sum(len(summary.chain) for summary in done),
         seconds=round(sum(summary.seconds for summary in done), 3),
         strange_markers=strange,
         voided_markers=len(document.voided),
+        late_markers=late,
         failures=failures,
+        effort=effort,
+        ending=document.ended.ending if remaining and document.ended else None,
+        texts=_texts(document) if remaining else {},
     )
+
+
+def _texts(document: ShardDocument) -> dict[str, str]:
+    """What Batch wrote of this epoch's rounds, by failure class; of each class the newest."""
+    told: dict[str, str] = {}
+    for round_ in document.rounds:
+        if round_.epoch == document.epoch:
+            told |= round_.texts
+    return dict(sorted(told.items())[:_MAX_TEXTS])
 
 
 def failures_key(run: RunDocument, shard: int) -> str:

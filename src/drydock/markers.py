@@ -5,6 +5,7 @@ results rest on. ``<first>-<last>.done`` speaks for a contiguous range of places
 ``<place>.<epoch>.<class>.failed`` and ``<place>.skipped`` for one.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -55,15 +56,33 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What is settled of a shard: the speaker for each settled place, and what was no marker."""
+    """What is settled of a shard: the speaker for each settled place, and what was no marker.
+
+    ``empty`` are those of the strange ones that have a marker's name, with their ETags.
+    """
 
     inputs: int
     speakers: dict[int, Speaker]
     strange: list[str]
+    empty: dict[str, str] = field(default_factory=dict)
 
     def remaining(self) -> list[int]:
         """The places for which no marker speaks, ascending."""
         return [place for place in range(self.inputs) if place not in self.speakers]
+
+    def in_the_way(self) -> dict[str, str]:
+        """Empty objects under keys at which the markers of remaining inputs must be put."""
+        return {
+            name: etag
+            for name, etag in self.empty.items()
+            if (marker := parse_marker_name(name)) is not None
+            and any(place not in self.speakers for place in range(marker.first, marker.last + 1))
+        }
+
+    def fingerprint(self) -> str:
+        """The same for the same speakers only."""
+        spoken = self.speakers.items()
+        return fingerprint((place, speaker.name, speaker.etag) for place, speaker in spoken)
 
     def count(self, kind: Kind) -> int:
         """How many inputs ended that way."""
@@ -72,7 +91,10 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class InputSummary:
-    """One input of a ``.done`` marker: its chain of parts, oldest first, and what came out."""
+    """One input of a ``.done`` marker: its chain of parts, oldest first, and what came out.
+
+    ``job_id`` and ``attempt`` name the attempt that settled it; old markers do not say.
+    """
 
     place: int
     index: int
@@ -84,11 +106,13 @@ class InputSummary:
     best_id: str | None = None
     best_score: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    job_id: str | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The content of a ``.failed`` marker."""
+    """The content of a ``.failed`` marker; the last two name the attempt, if it is known."""
 
     place: int
     index: int
@@ -98,6 +122,8 @@ class Failure:
     exit_code: int | None
     parts: tuple[int, ...]
     log_stream: str | None
+    job_id: str | None = None
+    attempt: int | None = None
 
 
 def parse_marker_name(name: str) -> MarkerName | None:
@@ -124,10 +150,13 @@ def settle(
     """
     best: dict[int, tuple[int, str, Speaker]] = {}
     strange: list[str] = []
+    empty: dict[str, str] = {}
     for marker in listed:
         name = parse_marker_name(marker.name)
         if name is None or marker.size == 0 or name.last >= inputs:
             strange.append(marker.name)
+            if name is not None and name.last < inputs:
+                empty[marker.name] = marker.etag
             continue
         if _is_reopened(name, reopened or {}):
             continue
@@ -137,7 +166,28 @@ def settle(
             known = best.get(place)
             if known is None or candidate[:2] < known[:2]:
                 best[place] = candidate
-    return Settlement(inputs, {place: found[2] for place, found in sorted(best.items())}, strange)
+    speakers = {place: found[2] for place, found in sorted(best.items())}
+    return Settlement(inputs, speakers, strange, empty)
+
+
+def fingerprint(speakers: Iterable[tuple[int, str, str]]) -> str:
+    """A text that is the same for the same places, markers and ETags only; places ascend."""
+    found = hashlib.sha256()
+    for place, name, etag in speakers:
+        found.update(f"{place} {name} {etag}\n".encode())
+    return found.hexdigest()
+
+
+def late_markers(settlement: Settlement, frozen: Mapping[int, tuple[str, str]]) -> set[str]:
+    """Markers that would speak now, but for the outcome that was frozen before they came.
+
+    ``frozen`` maps each place to the name and ETag of the marker that spoke for it.
+    """
+    return {
+        speaker.name
+        for place, speaker in settlement.speakers.items()
+        if frozen.get(place) != (speaker.name, speaker.etag)
+    }
 
 
 def reopened_places(names: Iterable[str], reopened: Mapping[str, int]) -> set[int]:
@@ -187,18 +237,44 @@ _SUMMARY_TYPES: dict[str, type | UnionType] = {
     "seconds": int | float,
     "best_score": int | float | None,
     "counts": dict,
+    "job_id": str | None,
+    "attempt": int | None,
+}
+_PART_TYPES: dict[str, type | UnionType] = {
+    "part": int,
+    "seconds": int | float,
+    "job_id": str | None,
+    "attempt": int | None,
 }
 
 
 def _summary(fields: dict[str, Any]) -> InputSummary:
     parts = tuple(
-        PartOutputs(part["part"], tuple(OutputObject(**output) for output in part["outputs"]))
+        PartOutputs(
+            **{**part, "outputs": tuple(OutputObject(**output) for output in part["outputs"])}
+        )
         for part in fields.pop("chain")
     )
     summary = InputSummary(chain=parts, **fields)
-    if not all(isinstance(getattr(summary, name), kind) for name, kind in _SUMMARY_TYPES.items()):
-        raise TypeError("a summary's fields are not what they must be")
+    _check(summary, _SUMMARY_TYPES)
+    for part in parts:
+        _check(part, _PART_TYPES)
     return summary
+
+
+def _check(found: object, types: Mapping[str, type | UnionType]) -> None:
+    if not all(isinstance(getattr(found, name), kind) for name, kind in types.items()):
+        raise TypeError("fields of the marker are not what they must be")
+
+
+_FAILURE_TYPES: dict[str, type | UnionType] = {
+    "index": int,
+    "reason": str,
+    "exit_code": int | None,
+    "log_stream": str | None,
+    "job_id": str | None,
+    "attempt": int | None,
+}
 
 
 def encode_failed(failure: Failure) -> bytes:
@@ -215,6 +291,7 @@ def parse_failed(body: bytes, name: MarkerName) -> Failure:
     try:
         fields = json.loads(_before_end(body))
         failure = Failure(**{**fields, "parts": tuple(fields["parts"])})
+        _check(failure, _FAILURE_TYPES)
     except (ValueError, TypeError, KeyError) as error:
         raise Malformed("the failed marker is cut or is none") from error
     said = (failure.place, failure.epoch, failure.failure_class)

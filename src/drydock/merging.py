@@ -4,19 +4,23 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import IO, Any
 
 from drydock import __version__
-from drydock.accounting import Accounts, Verdict, add_up, verdict
+from drydock.accounting import Accounts, verdict
 from drydock.aggregation import failures_key, read_accounts, top_key, valid_accounts
 from drydock.concurrency import each
 from drydock.detection import run_keys
 from drydock.documents import Documents
 from drydock.errors import NotFound
+from drydock.ledger import Ledger
 from drydock.ranking import Ranked, Ranking, parse_ranked
 from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.tables import FAILURE_COLUMNS, csv_bytes, top_csv
+
+# Of so many shards the accounts are held in memory at a time.
+_AT_A_TIME = 256
 
 
 def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]:
@@ -29,30 +33,39 @@ def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]
     run = documents.owned_run(run_id, owner)
     keys = run_keys(run)
     items = json.loads(services.store.get(run.output_bucket, keys.shards()).body)
-    found = each(lambda item: _shard_accounts(services, documents, run, item), items)
-    accounts = add_up(each for each, _ in found)
-    stop = run.active_stop
-    ended = verdict(accounts, stop.reason if stop else None, stop.text if stop else None)
-    turns = {item["shard"]: turn for item, (_, turn) in zip(items, found, strict=True)}
-    best = _best(services, run, turns)
-    if accounts.knows_molecules:
-        _write(services, run, "top.csv", top_csv(best), "text/csv")
-    _write_poses(services, run, best)
-    _write_failures(services, run, turns)
-    _write(services, run, "run.json", _provenance(run), "application/json")
-    _write(services, run, "accounting.json", _accounting(run, accounts, ended), "application/json")
-    services.messages.notify(
-        f"drydock: {run.current.request['name']} {ended.status}",
-        ended.cause or f"{accounts.inputs} of {accounts.inputs} inputs are settled",
-    )
-    counts = ("inputs", "done", "failed", "skipped", "remaining")
-    return {
-        "status": ended.status,
-        "error": ended.error,
-        "cause": ended.cause,
-        "results": f"s3://{run.output_bucket}/{keys.results_folder()}",
-        "accounting": {name: getattr(accounts, name) for name in counts},
-    }
+    with Ledger() as ledger:
+        for some in _batches(items):
+            found = each(lambda item: _shard_accounts(services, documents, run, item), some)
+            for item, (accounts, turns) in zip(some, found, strict=True):
+                ledger.enter(item["shard"], accounts, turns)
+        accounts = ledger.total
+        stop = run.active_stop
+        ended = verdict(accounts, stop.reason if stop else None, stop.text if stop else None)
+        best = _best(services, run, ledger.turns)
+        if accounts.knows_molecules:
+            _write(services, run, "top.csv", top_csv(best), "text/csv")
+        _write_poses(services, run, best)
+        _write_failures(services, run, ledger.turns)
+        _write(services, run, "run.json", _provenance(run), "application/json")
+        head = {"run_id": run.run_id, "epoch": run.epoch, **asdict(ended), **accounts.as_json()}
+        with ledger.accounting(head) as body:
+            _write(services, run, "accounting.json", body, "application/json")
+        services.messages.notify(
+            f"drydock: {run.current.request['name']} {ended.status}",
+            ended.cause or f"{accounts.inputs} of {accounts.inputs} inputs are settled",
+        )
+        return {
+            "status": ended.status,
+            "error": ended.error,
+            "cause": ended.cause,
+            "results": f"s3://{run.output_bucket}/{keys.results_folder()}",
+            "accounting": ledger.in_brief(),
+        }
+
+
+def _batches(items: list[dict[str, int]]) -> Iterator[list[dict[str, int]]]:
+    for first in range(0, len(items), _AT_A_TIME):
+        yield items[first : first + _AT_A_TIME]
 
 
 def _shard_accounts(
@@ -159,12 +172,8 @@ def _provenance(run: RunDocument) -> bytes:
     ).encode()
 
 
-def _accounting(run: RunDocument, accounts: Accounts, ended: Verdict) -> bytes:
-    return json.dumps(
-        {"run_id": run.run_id, "epoch": run.epoch, **asdict(ended), **accounts.as_json()}, indent=2
-    ).encode()
-
-
-def _write(services: Services, run: RunDocument, name: str, body: bytes, content_type: str) -> None:
+def _write(
+    services: Services, run: RunDocument, name: str, body: bytes | IO[bytes], content_type: str
+) -> None:
     key = run_keys(run).result(name)
     services.store.put(run.output_bucket, key, body, content_type=content_type)

@@ -25,10 +25,16 @@ class OutputObject:
 
 @dataclass(frozen=True, slots=True)
 class PartOutputs:
-    """A part as a marker names it: its number and what it wrote."""
+    """A part as a marker names it: its number, what it wrote, which attempt it is of.
+
+    ``seconds`` are those that the attempt worked for it. Old markers do not say who wrote a part.
+    """
 
     part: int
     outputs: tuple[OutputObject, ...]
+    seconds: float = 0.0
+    job_id: str | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,11 @@ class PartRecord:
     def to_json(self) -> bytes:
         """The object's bytes."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+
+def as_outputs(record: PartRecord) -> PartOutputs:
+    """The part as a marker names it."""
+    return PartOutputs(record.part, record.outputs, record.seconds, record.job_id, record.attempt)
 
 
 def parse_part_record(body: bytes) -> PartRecord:

@@ -8,7 +8,7 @@ from tests.architecture.imports import ROOT, core_closure, core_modules, importe
 
 # Plain data in, plain data out: no AWS, no clock, no randomness, no environment.
 PURE = {
-    *("accounting", "concurrency", "decision", "errors", "failures", "globs", "images"),
+    *("accounting", "concurrency", "decision", "effort", "errors", "failures", "globs", "images"),
     *("job_views", "keys", "markers", "parts", "planning", "ranking", "run_document"),
     *("shard_document", "task_document", "tasks", "templates", "uris", "variables"),
     # Slices of big files.
@@ -26,8 +26,8 @@ SERVICES = {"services"}
 # What the functions do, one step each: pure decisions between reads and writes through the doors.
 STEPS = {
     *("advancing", "aggregation", "checking", "detection", "documents", "enumeration", "inputs"),
-    *("intake", "merging", "opening", "outcome", "resubmission", "slicing", "stopping"),
-    *("stops", "submission"),
+    *("intake", "ledger", "merging", "opening", "outcome", "resubmission", "shard_effort"),
+    *("slicing", "stopping", "stops", "submission"),
 }
 IMPURE_STDLIB = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "datetime"}
 AWS = {"boto3", "botocore"}

@@ -99,7 +99,7 @@ def test_a_cut_marker_is_voided_and_its_input_remains(world, run_id, job):
     assert world.executions.answers["again"] == [{"ended": "complete"}]
     assert world.aggregate(run_id) == WHOLE
     accounts = world.json(DATA, "out/results/shards/000000/accounts.json")["accounts"]
-    assert (accounts["rounds"], accounts["voided_markers"]) == (2, 1)
+    assert (accounts["effort"]["rounds"], accounts["voided_markers"]) == (2, 1)
 
 
 @pytest.mark.parametrize("damage", ["gone", "another size", "another body"])

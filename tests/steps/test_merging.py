@@ -34,7 +34,8 @@ def merge(world, run_id):
 
 
 def counts(answer):
-    return tuple(answer["accounting"].values())
+    names = ("inputs", "done", "failed", "skipped", "remaining")
+    return tuple(answer["accounting"][name] for name in names)
 
 
 def table(world, name):
@@ -106,7 +107,7 @@ def test_a_stopped_run_ends_by_that_name_and_with_its_reason(world, run_id):
     world.documents.change_run(run_id, lambda run: put_stop(run, Stop(1, "user", "enough")))
     answer = merge(world, run_id)
     assert (answer["status"], answer["error"]) == ("stopped", "RunStopped")
-    assert answer["cause"] == "enough (6 of 10 inputs remain)"
+    assert answer["cause"] == "user: enough (6 of 10 inputs remain)"
 
 
 def test_a_misconfigured_run_ends_by_that_name(world, run_id):

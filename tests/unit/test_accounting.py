@@ -21,7 +21,7 @@ def accounts(draw):
         remaining,
         molecules=draw(counts),
         seconds=float(draw(counts)),
-        rounds=draw(counts),
+        late_markers=draw(counts),
         failures=draw(st.dictionaries(st.sampled_from("abc"), counts)),
     )
 
@@ -36,7 +36,7 @@ def test_shards_add_up_to_the_run(found):
         "skipped",
         "remaining",
         "molecules",
-        "rounds",
+        "late_markers",
         "seconds",
     ):
         assert getattr(total, name) == sum(getattr(each, name) for each in found)

@@ -10,7 +10,7 @@ from drydock.errors import StoreUnavailable
 from drydock.store import Store
 from tests.worker.attempts.counting import lines, whole
 from worker.agent import main
-from worker.attempt import own_code
+from worker.endings import own_code
 from worker.stop_signals import Stop
 
 
