@@ -2,6 +2,7 @@
 
 import re
 import urllib.parse
+import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -72,4 +73,10 @@ class LambdaApi:
 
 
 def _error(status: str, code: str, message: str) -> Answer:
-    return json_answer(status, {"Type": "User", "Message": message}, x_amzn_ErrorType=code)
+    """A refusal with a request id: Step Functions' interpreter puts it into the cause."""
+    return json_answer(
+        status,
+        {"Type": "User", "Message": message},
+        x_amzn_ErrorType=code,
+        x_amzn_RequestId=str(uuid.uuid4()),
+    )

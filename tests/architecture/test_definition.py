@@ -14,6 +14,7 @@ TASKS = [(name, state) for name, state, _ in states() if state["Type"] == "Task"
 LAMBDA_IS_TO_BLAME = {
     *("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException"),
     *("Lambda.TooManyRequestsException", "Lambda.Unknown", "Sandbox.Timedout"),
+    "Runtime.ExitError",  # the name that a process which was killed gets, for want of memory too
 }
 OURS_TO_RETRY = {"Conflict", "ServiceUnavailable", "StoreUnavailable"}
 
