@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from tests.simulation.definition import StatesError, choose, fill, matches, put_result, read_path
 from tests.simulation.kernel import Event, Process
 
@@ -63,6 +61,7 @@ class Execution:
     started_at: float = 0.0
     ended_at: float | None = None
     redrives: int = 0
+    redriven_at: float | None = None
     level: Level | None = None
     process: Process | None = None
     helpers: list[Process] = field(default_factory=list)
@@ -109,6 +108,7 @@ class Execution:
         self.status, self.error, self.cause, self.ended_at = "RUNNING", None, None, None
         self.ended = Event(self.service.kernel)
         self.redrives += 1
+        self.redriven_at = self.service.kernel.now
         self.service.announce(self)
         self.begin()
 
@@ -295,11 +295,11 @@ class Execution:
 
     def _items(self, state: Mapping[str, Any], data: Any) -> list[Any]:
         where = fill(state["ItemReader"]["Parameters"], data, self.context)
-        try:
-            body = self.service.stack.s3.client().get_object(**where)["Body"].read()
-        except (ClientError, BotoCoreError) as error:
-            raise StatesError("States.ItemReaderFailed", str(error)) from error
-        items = json.loads(body)
+        # The service itself reads, and tries until it has read.
+        found = self.service.stack.s3.buckets[where["Bucket"]].get(where["Key"])
+        if found is None:
+            raise StatesError("States.ItemReaderFailed", f"there is no {where['Key']}")
+        items = json.loads(found.body)
         if not isinstance(items, list):
             raise StatesError("States.ItemReaderFailed", "the items are no array")
         return items
