@@ -159,7 +159,7 @@ def _kill_orphans(leaders: set[int]) -> bool:
 
     Programs have sessions of their own: what has this process's session is none of theirs.
     """
-    if not _STATE.adopts:
+    if not (_STATE.adopts and _has_children()):
         return False
     ours = os.getsid(0)
     found = False
@@ -171,6 +171,15 @@ def _kill_orphans(leaders: set[int]) -> bool:
             with contextlib.suppress(OSError):
                 os.waitpid(pid, os.WNOHANG)
     return found
+
+
+def _has_children() -> bool:
+    """Asking the kernel takes no time; looking through all processes of a machine does."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import os
 import zlib
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -39,6 +40,16 @@ class _Sent:
     part: CompletedPartTypeDef
     checksum: int
     size: int
+
+
+def size_of(body: bytes | IO[bytes]) -> int:
+    """How many bytes a body has from where it stands."""
+    if isinstance(body, bytes):
+        return len(body)
+    start = body.tell()
+    size = body.seek(0, os.SEEK_END) - start
+    body.seek(start)
+    return size
 
 
 def part_bytes(size: int) -> int:

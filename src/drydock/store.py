@@ -10,16 +10,19 @@ compares; what is received is compared by botocore where it is read as a whole.
 from __future__ import annotations
 
 import functools
+import gzip
 import io
+import json
 import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.loaders import Loader
+from botocore.loaders import JSONFileLoader, Loader
 
 from drydock import multipart
 from drydock.checksums import Checksum, of_answer
@@ -34,7 +37,7 @@ from drydock.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from mypy_boto3_s3 import S3Client
 
@@ -53,8 +56,21 @@ _BEYOND = {"416", "InvalidRange"}
 _RACES = 5
 
 
+class _PlainJson(JSONFileLoader):
+    """Reads models without calling Python for each object of theirs; dicts keep their order too."""
+
+    def load_file(self, file_path: str) -> Any:
+        """See botocore; ``file_path`` is without its ending."""
+        if (plain := Path(f"{file_path}.json")).is_file():
+            return json.loads(plain.read_bytes())
+        packed = Path(f"{file_path}.json.gz")
+        return json.loads(gzip.decompress(packed.read_bytes())) if packed.is_file() else None
+
+
 class _S3Loader(Loader):
     """Finds the models of S3 without looking through the folders of all services."""
+
+    FILE_LOADER_CLASS = _PlainJson
 
     def list_available_services(self, type_name: str) -> list[str]:
         """See botocore; ``type_name`` is a kind of model, S3 has each."""
@@ -156,8 +172,7 @@ class Store:
         """A store on the environment's credentials and endpoint."""
         config = Config(
             retries={"mode": "adaptive", "max_attempts": 8},
-            # What is sent has a CRC-32: hashing it once more for the signature would add nothing
-            # under TLS.
+            # What is sent has a CRC-32: another hash of it would add nothing under TLS.
             s3={
                 "payload_signing_enabled": False,
                 "addressing_style": "path" if _has_own_endpoint() else "auto",
@@ -238,7 +253,7 @@ class Store:
             extra["ServerSideEncryption"] = "AES256"
         if content_type:
             extra["ContentType"] = content_type
-        size = _size(body)
+        size = multipart.size_of(body)
         if size > multipart.THRESHOLD_BYTES:
             stream = io.BytesIO(body) if isinstance(body, bytes) else body
             where = {"Bucket": bucket, "Key": key}
@@ -376,18 +391,7 @@ class Store:
         Raises:
             NotFound: there is no such bucket, or it is not ours to see.
         """
-        answer = self._client.head_bucket(Bucket=bucket)
-        return answer.get("BucketRegion", "")
-
-
-def _size(body: bytes | IO[bytes]) -> int:
-    """How many bytes a body has from where it stands."""
-    if isinstance(body, bytes):
-        return len(body)
-    start = body.tell()
-    size = body.seek(0, os.SEEK_END) - start
-    body.seek(start)
-    return size
+        return self._client.head_bucket(Bucket=bucket).get("BucketRegion", "")
 
 
 def _has_own_endpoint() -> bool:

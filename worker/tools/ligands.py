@@ -20,7 +20,7 @@ _SMILES_LINE = re.compile(rb"(\S+)(?:\s+(\|[^|]*\|))?(?:\s+(.*\S))?\s*")
 Block = TypeVar("Block")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ligand:
     """One ligand of an input, ``ordinal`` from 0. ``problem`` says why vina need not be asked.
 

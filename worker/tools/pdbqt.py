@@ -13,6 +13,8 @@ from worker.tools.ligands import MAX_LIGAND_BYTES, Ligand, name_of, numbered, to
 
 _NAME = re.compile(rb"REMARK\s+name\b\s*[=:]?\s*(\S.*?)\s*", re.IGNORECASE)
 _SMILES = re.compile(rb"REMARK\s+SMILES\s+(?!IDX\b)(\S+)\s*", re.IGNORECASE)
+# What both begin with, in all that is of use.
+_TELLING = re.compile(rb"REMARK\s+(?:name|SMILES)\b", re.IGNORECASE)
 _MODEL_TITLE = re.compile(rb"\s*MODEL(?:\s+\d+(?=\s))?\s*(.*?)\s*", re.DOTALL)
 # Lines that belong to no ligand when they stand alone.
 _IDLE = re.compile(rb"(REMARK\b.*|END|TER|CONECT\b.*|USER\b.*|)\s*", re.DOTALL)
@@ -42,8 +44,8 @@ class _Block:
     in_model: bool = False
     words: set[bytes] = field(default_factory=set)
 
-    def add(self, line: bytes, word: bytes) -> None:
-        """Take a line, of which ``word`` is the first one."""
+    def add(self, line: bytes, word: bytes = b"") -> None:
+        """Take a line, of which ``word`` is the first one where that may matter."""
         if word in _NEEDED:
             self.words.add(word)
         self.size += len(line)
@@ -78,7 +80,10 @@ def split_ligands(lines: Iterable[bytes], stem: str) -> Iterator[Ligand]:
 def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
     block = _Block()
     for line in lines:
-        word = b"" if line.startswith(_PLAIN) else next(iter(line.split(None, 1)), b"")
+        if line.startswith(_PLAIN):
+            block.add(line)
+            continue
+        word = next(iter(line.split(None, 1)), b"")
         if word == b"MODEL":
             if not block.is_idle:
                 yield block
@@ -103,7 +108,7 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
 
 
 def _ligand(ordinal: int, block: _Block, fallback: str) -> Ligand:
-    remarks = [line for line in block.lines if line[:1] in b"Rr" and line[:6].upper() == b"REMARK"]
+    remarks = [line for line in block.lines if line[:1] in b"Rr" and _TELLING.match(line)]
     names = [match[1] for line in remarks if (match := _NAME.fullmatch(line))]
     smiles = [match[1] for line in remarks if (match := _SMILES.fullmatch(line))]
     return Ligand(

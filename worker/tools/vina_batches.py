@@ -1,6 +1,7 @@
 """An input's ligands in batches: what lies in scratch for vina, and what must be prepared first."""
 
 import json
+import os
 import shutil
 from collections import deque
 from collections.abc import Iterator
@@ -53,7 +54,8 @@ class Batches:
                 elif ligand.problem is None:
                     self.unprepared += 1
                     molecules.write(_molecule(ligand) + "\n")
-                self.waiting.append(replace(ligand, text=b""))
+                ligand.text = b""
+                self.waiting.append(ligand)
                 if self._is_full(size):
                     break
         if self.unprepared:
@@ -91,9 +93,14 @@ class Batches:
         (self.folder / f"{ligand.ordinal}.pdbqt").unlink(missing_ok=True)
 
     def _write(self, ordinal: int, text: bytes) -> None:
-        # A path's own methods would take as long as the system does.
-        with open(f"{self.folder}/{ordinal}.pdbqt", "wb", buffering=0) as file:  # noqa: PTH123
-            file.write(text)
+        # Objects for a path and a file would take as long as the system does.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        file = os.open(f"{self.folder}/{ordinal}.pdbqt", flags, 0o666)
+        try:
+            while text:  # a disk that fills up takes a part, and refuses the rest
+                text = text[os.write(file, text) :]
+        finally:
+            os.close(file)
 
 
 def _molecule(ligand: Ligand) -> str:
