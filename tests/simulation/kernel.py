@@ -101,6 +101,8 @@ class Process:
     dead: bool = False
     result: Any = None
     error: BaseException | None = None
+    # What its caller is told, where that is not the error's class: a killed process tells nothing.
+    error_name: str | None = None
     ended: Event = field(init=False)
     greenlet: Any = None
 
@@ -245,6 +247,8 @@ class Kernel:
         while True:
             self._fire_due()
             self._bury_dead()
+            if self.effects > self._limit:
+                raise Endless(f"more than {self._limit} effects")
             if self._ready:
                 self._resume(self._next())
                 continue
@@ -294,7 +298,7 @@ class Kernel:
         if process.dead:
             raise Killed
         number, process.effects = process.effects, process.effects + 1
-        self._count()
+        self.effects += 1
         self.wake(process)
         self.pause()
         fault = self._chosen_fault(Effect(process, number, name, writes))
@@ -310,7 +314,7 @@ class Kernel:
         if process.dead:
             raise Killed
         process.effects += 1
-        self._count()
+        self.effects += 1
         self.after(seconds, lambda: self.wake(process))
         self.pause()
 
@@ -379,11 +383,6 @@ class Kernel:
         except ClientError as error:
             self.note(None, f"an answer that nobody hears: {error}")
 
-    def _count(self) -> None:
-        self.effects += 1
-        if self.effects > self._limit:
-            raise Endless(f"more than {self._limit} effects")
-
     def _fire_due(self) -> None:
         while (timer := self._earliest()) is not None and timer.at <= self.now:
             heapq.heappop(self._timers)
@@ -400,6 +399,8 @@ class Kernel:
             self.current = process
             process.greenlet.throw(Killed)
             self.current = None
+            # One that is killed before its start has not unwound.
+            process.error = process.error or Killed()
             process.ended.set()
 
     def _next(self) -> Process:
