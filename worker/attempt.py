@@ -111,7 +111,7 @@ class Attempt:
         return self._exit_code(unsettled, failed)
 
     def _exit_code(self, unsettled: int, failed: int) -> int:
-        if unsettled == 0:
+        if unsettled == 0 and not self._markers.blocked:
             return self._failed_with if failed and self._work.by_hand else EXIT_DONE
         reason = self._stop.reason
         if self._passes_codes_on and self._died_with is not None and reason is None:
@@ -125,6 +125,8 @@ class Attempt:
             return EXIT_OUT_OF_MEMORY
         if self._scratch_full and reason is None:
             return EXIT_SCRATCH_FULL
+        if self._markers.blocked and not unsettled:
+            return EXIT_LATER
         return EXIT_AGAIN
 
     @property

@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from drydock.errors import AlreadyExists
-from drydock.markers import Failure, InputSummary, encode_done, encode_failed
+from drydock.errors import AlreadyExists, Malformed, NotFound, StoreUnavailable
+from drydock.markers import (
+    Failure,
+    InputSummary,
+    encode_done,
+    encode_failed,
+    parse_marker,
+    parse_marker_name,
+)
 from drydock.parts import OutputObject, PartOutputs, PartRecord
 from drydock.store import Store
 from worker.endings import InputFailed
@@ -21,6 +28,7 @@ from worker.places import Places
 from worker.tools import Contribution, Output
 
 FLUSH_S = 60.0
+_TRIES = 5
 
 
 def write_outputs(
@@ -82,7 +90,10 @@ def write_part_record(store: Store, bucket: str, places: Places, record: PartRec
 
 @dataclass(slots=True)
 class MarkerWriter:
-    """Writes markers; done inputs of a pack gather until :meth:`flush` puts one for a range."""
+    """Writes markers; done inputs of a pack gather until :meth:`flush` puts one for a range.
+
+    ``blocked`` counts the markers for which there was no place: what lies there is none.
+    """
 
     store: Store
     bucket: str
@@ -91,6 +102,7 @@ class MarkerWriter:
     clock: Callable[[], float] = time.monotonic
     period_s: float = FLUSH_S
     written: int = 0
+    blocked: int = 0
     _pending: list[InputSummary] = field(default_factory=list)
     _since: float = 0.0
 
@@ -124,12 +136,31 @@ class MarkerWriter:
             self._pending = [found for found in self._pending if found not in summaries]
 
     def _put(self, key: str, body: bytes) -> None:
+        for _ in range(_TRIES):
+            try:
+                self.store.put_once(self.bucket, key, body)
+            except AlreadyExists:
+                is_whole = self._is_whole(key)
+                if is_whole is None:
+                    continue
+                # Another attempt settled the same inputs, and the first marker speaks for them; or
+                # what lies there is no marker, and whoever removes it lets the inputs go on.
+                self.blocked += not is_whole
+                self.journal.say("marker_was_there" if is_whole else "marker_is_none", key=key)
+            self.written += 1
+            return
+        raise StoreUnavailable(f"s3://{self.bucket}/{key} came and went {_TRIES} times")
+
+    def _is_whole(self, key: str) -> bool | None:
+        """Whether the object under a marker's key is one; None when it is gone by now."""
+        name = parse_marker_name(key.removeprefix(self.places.markers_folder()))
         try:
-            self.store.put_once(self.bucket, key, body)
-        except AlreadyExists:
-            # Another attempt settled the same inputs; the first marker speaks for them.
-            self.journal.say("marker_was_there", key=key)
-        self.written += 1
+            parse_marker(self.store.get(self.bucket, key).body, name)
+        except Malformed:
+            return False
+        except NotFound:
+            return None
+        return True
 
 
 def contiguous(summaries: Iterable[InputSummary]) -> list[list[InputSummary]]:

@@ -159,7 +159,8 @@ def _begin(
 def _has_given_up(run: RunDocument, document: ShardDocument) -> bool:
     """Whether the shard ended in this epoch although inputs remain."""
     ended = document.ended
-    return ended is not None and ended.epoch == run.epoch and ended.ending != "complete"
+    goes_on = ("complete", "blocked")
+    return ended is not None and ended.epoch == run.epoch and ended.ending not in goes_on
 
 
 def _freeze(

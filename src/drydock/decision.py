@@ -21,11 +21,15 @@ ROUNDS_ON_SPOT = 4
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What S3 says: how many inputs are settled, how many part records there are, what remains."""
+    """What S3 says: how many inputs are settled, how many part records there are, what remains.
+
+    ``in_the_way``: an empty object lies where the marker of a remaining input must be put.
+    """
 
     settled: int
     parts: int
     remaining: tuple[int, ...]
+    in_the_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,9 @@ def _about_next_round(
         return Answer("stopped")
     if max(document.barren, document.voidings) >= int(run.current.request["max_rounds"]):
         return Answer("exhausted")
+    if facts.in_the_way:
+        # No worker could put its marker there: AggregateShard, which alone removes any, goes first.
+        return Answer("blocked")
     if document.not_before is not None and now < document.not_before:
         return WaitUntil(document.not_before)
     rounds_now = sum(1 for each in document.rounds if each.epoch == run.epoch)

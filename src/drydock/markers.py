@@ -318,6 +318,22 @@ def parse_skipped(body: bytes) -> tuple[int, int]:
         raise Malformed("the skipped marker is cut or is none") from error
 
 
+Content = list[InputSummary] | Failure | tuple[int, int]
+
+
+def parse_marker(body: bytes, name: MarkerName | None) -> Content:
+    """Read the content of a marker of whatever kind its name says.
+
+    Raises:
+        Malformed: it is cut, or is none, or its name is no marker's.
+    """
+    if name is None:
+        raise Malformed("its name is no marker's")
+    if name.kind == "done":
+        return parse_done(body, name)
+    return parse_failed(body, name) if name.kind == "failed" else parse_skipped(body)
+
+
 def encode_end(line: str) -> bytes:
     """A one-line content with the end line that shows that it is whole."""
     return f'{line}\n{{"end": 1}}\n'.encode()

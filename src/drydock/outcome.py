@@ -15,6 +15,7 @@ from drydock.concurrency import each
 from drydock.detection import list_markers, run_keys
 from drydock.errors import AlreadyExists, Changed, Conflict, Malformed, NotFound
 from drydock.markers import (
+    Content,
     Failure,
     InputSummary,
     MarkerName,
@@ -22,9 +23,8 @@ from drydock.markers import (
     Speaker,
     encode_skipped,
     parse_done,
-    parse_failed,
+    parse_marker,
     parse_marker_name,
-    parse_skipped,
 )
 from drydock.parts import OutputObject
 from drydock.run_document import RunDocument
@@ -46,7 +46,11 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What the markers of a shard say. ``bad`` names those that are not whole, with their ETags."""
+    """What the markers of a shard say.
+
+    ``bad`` names those that are not whole, and empty objects where a marker must go, with their
+    ETags.
+    """
 
     settled: list[Settled]
     bad: dict[str, str]
@@ -70,29 +74,17 @@ def collect(store: Store, run: RunDocument, shard: int, inputs: int) -> Collecte
         for place, speaker in settlement.speakers.items()
         if speaker.name not in bad
     ]
-    return Collected(settled, bad, settlement)
-
-
-Content = list[InputSummary] | Failure | tuple[int, int]
+    return Collected(settled, bad | settlement.in_the_way(), settlement)
 
 
 def _read(store: Store, run: RunDocument, shard: int, speaker: Speaker) -> Content | None:
     """A marker's content; None when it is not whole."""
-    name = parse_marker_name(speaker.name)
-    if name is None:
-        return None
     key = run_keys(run).markers_folder(shard) + speaker.name
     try:
         body = store.get(run.output_bucket, key, etag=speaker.etag).body
-        return _parse(body, name)
+        return parse_marker(body, parse_marker_name(speaker.name))
     except (NotFound, Changed, Malformed):
         return None
-
-
-def _parse(body: bytes, name: MarkerName) -> Content:
-    if name.kind == "done":
-        return parse_done(body, name)
-    return parse_failed(body, name) if name.kind == "failed" else parse_skipped(body)
 
 
 def _present_outputs(store: Store, run: RunDocument, shard: int) -> dict[str, tuple[int, str]]:

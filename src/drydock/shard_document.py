@@ -12,7 +12,8 @@ from drydock.errors import Malformed
 
 RoundState = Literal["claimed", "submitted", "ended"]
 Queue = Literal["spot", "on-demand"]
-Ending = Literal["complete", "stopped", "exhausted", "terminated"]
+# A blocked shard goes on once what lies in the way of its markers was removed.
+Ending = Literal["complete", "stopped", "exhausted", "terminated", "blocked"]
 # What a stop asked of a job: to start nothing more, or to end.
 JobEnding = Literal["cancelled", "terminated"]
 

@@ -83,6 +83,93 @@ def test_what_is_written_after_the_freeze_is_late(world, run_id, job):
     assert world.aggregate(run_id) == WHOLE | {"done": 3, "failed": 1}
 
 
+def accounts_of(world, shard=0):
+    return world.json(DATA, f"out/results/shards/{shard:06d}/accounts.json")["accounts"]
+
+
+def results(world):
+    """Everything that a run's shards say, but for the count of what came late."""
+    found = {key: world.get(DATA, key) for key in world.keys(DATA, "out/results/")}
+    return {key: body for key, body in found.items() if not key.endswith("/accounts.json")}
+
+
+LATE = {
+    "a stale container is done after its replacement failed": (
+        {2: "unreadable"},
+        lambda world, document, records: world.settle(document, records[2]),
+        1,
+    ),
+    "a stale container failed after its replacement was done": (
+        None,
+        lambda world, document, records: world.fail(document, records[1], "bad_input"),
+        0,
+    ),
+    "another failure with an earlier name": (
+        {2: "unreadable"},
+        lambda world, document, records: world.fail(document, records[2], "bad_input"),
+        1,
+    ),
+    "a range that begins earlier": (
+        None,
+        lambda world, document, records: world.put(
+            DATA, RunKeys(document.run_id, "out/").done_marker(0, 0, 3), b"whatever"
+        ),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LATE)
+def test_late_markers_are_counted_and_change_nothing(world, run_id, job, what):
+    fail, write, count = LATE[what]
+    document, _ = world.child(job, 0)
+    records = [world.child(job, child)[1][0] for child in range(4)]
+    finish(world, job, fail=fail)
+    first = world.aggregate(run_id)
+    before, accounts = results(world), accounts_of(world)
+    assert accounts["late_markers"] == 0
+    write(world, document, records)
+    assert world.aggregate(run_id) == first
+    assert (results(world), accounts_of(world)) == (before, accounts | {"late_markers": count})
+    world.executions.running.clear()
+    world.start("two")
+    world.submit(run_id, token="two")
+    assert world.executions.answers["two"] == [{"ended": "complete"}]
+    assert world.aggregate(run_id) == first
+    assert (results(world), accounts_of(world)) == (before, accounts | {"late_markers": count})
+
+
+def test_late_markers_speak_once_the_outcome_is_thawed(world, run_id, job):
+    """One late done, one late failure of another class: the rule picks anew among all markers."""
+    document, _ = world.child(job, 0)
+    records = [world.child(job, child)[1][0] for child in range(4)]
+    finish(world, job, fail={1: "unreadable", 2: "unreadable"})
+    world.aggregate(run_id)
+    world.settle(document, records[2])
+    world.fail(document, records[1], "tool_failed")
+    world.executions.running.clear()
+    world.start("two", retry_failed=["unreadable"])
+    world.submit(run_id, token="two")
+    assert world.executions.answers["two"] == [{"ended": "complete"}]
+    assert world.aggregate(run_id) == WHOLE | {"done": 3, "failed": 1}
+    assert accounts_of(world)["late_markers"] == 0
+    assert failures(world)[0]["class"] == "tool_failed"
+
+
+def test_a_marker_between_the_freeze_and_the_last_turn_is_late(world, run_id, job, monkeypatch):
+    monkeypatch.setattr(aggregation, "ROWS_PER_TURN", 1)
+    document, records = world.child(job, 2)
+    finish(world, job, fail={2: "unreadable"})
+    owner, cursor = world.owner(run_id), None
+    answer = aggregate_shard(world.services, run_id, 0, owner, cursor)
+    world.settle(document, records[0])
+    while answer["status"] == "more":
+        answer = aggregate_shard(world.services, run_id, 0, owner, answer["cursor"])
+    assert answer == WHOLE | {"done": 3, "failed": 1}
+    assert accounts_of(world)["late_markers"] == 1
+    assert len(rows(world, run_id)) == 3
+
+
 # -- what is not whole
 
 
@@ -221,6 +308,82 @@ def test_a_duplicate_whose_marker_was_damaged_is_skipped_again_and_not_worked_on
     assert world.aggregate(run_id)["status"] == "remains"
     assert world.detect(run_id) == {"remains": 0, "done": 2, "failed": 0, "skipped": 2}
     assert world.aggregate(run_id) == WHOLE | {"done": 2, "skipped": 2}
+
+
+@pytest.mark.parametrize("name", ["00001-00001.done", "00000-00003.done", "00002.1.tool.failed"])
+def test_an_empty_object_where_a_marker_must_go_is_removed_before_anything_is_submitted(
+    world, run_id, name
+):
+    key = RunKeys(run_id, "out/").markers_folder(0) + name
+    world.put(DATA, key, b"")
+    world.submit(run_id)
+    assert world.executions.answers["token"] == [{"ended": "blocked"}]
+    assert world.batch.jobs == {}
+    assert world.aggregate(run_id) == {"status": "remains", "cursor": None}
+    assert world.shard(run_id).voided == (name,)
+    world.submit(run_id, token="again")
+    (job,) = world.batch.live()
+    finish(world, job)
+    assert world.aggregate(run_id) == WHOLE
+
+
+def test_what_came_in_the_way_of_a_running_round_goes_before_the_next(world, run_id, job):
+    keys = RunKeys(run_id, "out/")
+    world.work(job, children=[0, 2, 3])
+    world.put(DATA, keys.done_marker(0, 1, 1), b"")
+    resubmit_interrupted(world.services, world.ended(job, "FAILED"))
+    assert world.executions.answers["token"] == [{"ended": "blocked"}]
+    assert world.aggregate(run_id)["status"] == "remains"
+    world.submit(run_id, token="again")
+    (again,) = world.batch.live()
+    assert again.request.jobs == 1
+    finish(world, again)
+    assert world.aggregate(run_id) == WHOLE
+
+
+def test_removing_what_is_in_the_way_may_die_anywhere(world, run_id):
+    keys = RunKeys(run_id, "out/")
+    for at in range(40):
+        world.put(DATA, keys.done_marker(0, 1, 1), b"")
+        world.faults.arm(at)
+        with contextlib.suppress(Killed):
+            world.submit(run_id, token=f"token-{at}")
+            world.aggregate(run_id)
+        if len(world.faults.names) <= at:
+            break
+    world.faults.arm(None)
+    assert 3 < at < 40
+    for turn in range(3):
+        world.submit(run_id, token=f"again-{turn}")
+        if world.batch.live():
+            break
+        assert world.aggregate(run_id)["status"] == "remains"
+    (job,) = world.batch.live()
+    finish(world, job)
+    assert world.aggregate(run_id) == WHOLE
+
+
+def test_what_was_in_the_way_and_went_of_itself_blocks_no_longer(world, run_id):
+    key = RunKeys(run_id, "out/").done_marker(0, 1, 1)
+    world.put(DATA, key, b"")
+    world.submit(run_id)
+    world.remove(DATA, key)
+    assert world.aggregate(run_id)["status"] == "remains"
+    world.submit(run_id, token="again")
+    (job,) = world.batch.live()
+    finish(world, job)
+    assert world.aggregate(run_id) == WHOLE
+
+
+def test_an_empty_marker_of_a_duplicate_is_written_again_and_is_no_work(world):
+    lines = "".join(f"s3://{DATA}/x/{name}\n" for name in ("a", "b", "a"))
+    world.put(DATA, "list.txt", lines.encode())
+    run_id = world.start(input=f"s3://{DATA}/list.txt")
+    world.put(DATA, RunKeys(run_id, "out/").skipped_marker(0, 2), b"")
+    world.submit(run_id)
+    assert world.executions.answers["token"] == [{"ended": "blocked"}]
+    assert world.aggregate(run_id)["status"] == "remains"
+    assert world.detect(run_id) == {"remains": 2, "done": 0, "failed": 0, "skipped": 1}
 
 
 def test_strange_objects_among_the_markers_are_counted_and_count_as_nothing(world, run_id, job):

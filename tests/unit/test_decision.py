@@ -94,6 +94,15 @@ def test_nothing_is_submitted_for_an_owner_that_does_not_run():
     assert ask(shard(), owner_running=False, run=run(stop=STOP)) == Leave(OWNER_NOT_RUNNING)
 
 
+def test_nothing_is_submitted_while_something_lies_in_the_way_of_a_marker():
+    blocked = replace(ALL, in_the_way=True)
+    assert ask(shard(), facts=blocked) == Answer("blocked")
+    assert ask(shard(not_before=NOW + 1), facts=blocked) == Answer("blocked")
+    assert ask(shard(), facts=blocked, run=run(stop=STOP)) == Answer("stopped")
+    assert ask(shard(voidings=9), facts=blocked) == Answer("exhausted")
+    assert ask(shard(), facts=blocked, owner_running=False) == Leave(OWNER_NOT_RUNNING)
+
+
 def test_nothing_is_submitted_once_the_epoch_is_stopped():
     assert ask(shard(), run=run(stop=STOP)) == Answer("stopped")
     assert isinstance(ask(shard(epoch=2), run=run(epoch=2, stop=STOP)), SubmitRound)

@@ -14,6 +14,7 @@ from drydock.markers import (
     encode_done,
     encode_failed,
     encode_skipped,
+    late_markers,
     parse_done,
     parse_failed,
     parse_marker_name,
@@ -104,6 +105,16 @@ def test_what_is_no_marker_is_told_and_counts_as_nothing():
     assert (settlement.count("skipped"), settlement.count("done")) == (1, 0)
 
 
+def test_an_empty_object_is_in_the_way_of_a_remaining_inputs_marker_only():
+    empty = [
+        *listed("00000-00000.done", "00002.skipped", "00001-00003.done", size=0),
+        *listed("00003.1.bad.failed", "00004-00009.done", "?", "00009.skipped", size=0),
+    ]
+    settlement = settle([*listed("00000.skipped", "00002-00003.done"), *empty], INPUTS)
+    assert settlement.in_the_way() == {"00001-00003.done": "etag of 00001-00003.done"}
+    assert len(settlement.strange) == len(empty)
+
+
 def test_reopened_failures_of_earlier_epochs_count_no_more():
     names = ["00000.1.bad.failed", "00001.2.bad.failed", "00002.1.other.failed"]
     assert set(speakers(*names, reopened={"bad": 2})) == {1, 2}
@@ -145,6 +156,32 @@ def test_settling_is_what_the_rule_says_in_any_order(found, reopened):
         speaker = settlement.speakers.get(place)
         assert (speaker.name if speaker else None) == (min(candidates)[1] if candidates else None)
     assert sorted([*settlement.speakers, *settlement.remaining()]) == list(range(INPUTS))
+
+
+@given(
+    st.lists(names, unique=True),
+    st.lists(names, unique=True),
+    st.dictionaries(st.sampled_from("ab"), st.integers(1, 3)),
+)
+def test_late_markers_are_those_that_would_speak_and_no_others(before, later, reopened):
+    was = settle(listed(*before), INPUTS, reopened)
+    frozen = {place: (speaker.name, speaker.etag) for place, speaker in was.speakers.items()}
+    now = settle(listed(*{*before, *later}), INPUTS, reopened)
+    late = late_markers(now, frozen)
+    assert late <= {*later} - {*before}
+    assert (late == set()) == (now.speakers == was.speakers)
+    assert (now.fingerprint() == was.fingerprint()) == (now.speakers == was.speakers)
+    # A marker that speaks by now speaks for an input that remained, or beats who spoke.
+    for name in late:
+        marker = parse_marker_name(name)
+        spoken = [was.speakers.get(p) for p in range(marker.first, marker.last + 1)]
+        candidate = (RANK[marker.kind], name)
+        assert any(s is None or candidate < (RANK[s.kind], s.name) for s in spoken)
+
+
+def test_a_marker_that_was_written_anew_under_its_name_is_late():
+    frozen = {0: ("00000.skipped", "another etag")}
+    assert late_markers(settle(listed("00000.skipped"), INPUTS), frozen) == {"00000.skipped"}
 
 
 # -- contents
@@ -227,6 +264,31 @@ def test_a_failed_marker_says_what_its_name_says(name):
     body = encode_failed(Failure(4, 4, 2, "bad_input", "why", None, (), None))
     with pytest.raises(Malformed):
         parse_failed(body, name)
+
+
+def test_markers_of_before_attempts_were_named_still_read():
+    done = (
+        b'{"place":0,"index":0,"input_etag":"e","chain":[{"part":0,"outputs":[]}],'
+        b'"molecules":1,"failed_molecules":0,"seconds":1.5}\n{"end": 1}\n'
+    )
+    (summary,) = parse_done(done, MarkerName("done", 0, 0))
+    assert (summary.job_id, summary.attempt, summary.chain[0].seconds) == (None, None, 0.0)
+    failed = (
+        b'{"place":4,"index":4,"epoch":2,"failure_class":"bad_input","reason":"why",'
+        b'"exit_code":null,"parts":[],"log_stream":null}\n{"end": 1}\n'
+    )
+    assert parse_failed(failed, FOUR).attempt is None
+
+
+@pytest.mark.parametrize("wrong", ['"seconds":"long"', '"job_id":7', '"attempt":"first"'])
+def test_a_part_of_another_form_makes_the_marker_malformed(wrong):
+    done = (
+        '{"place":0,"index":0,"input_etag":"e","chain":[{"part":0,"outputs":[],'
+        + wrong
+        + '}],"molecules":1,"failed_molecules":0,"seconds":1.5}\n{"end": 1}\n'
+    )
+    with pytest.raises(Malformed):
+        parse_done(done.encode(), MarkerName("done", 0, 0))
 
 
 def test_every_kind_cut_at_each_byte_is_malformed():

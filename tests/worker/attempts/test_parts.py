@@ -7,6 +7,7 @@ import signal
 import pytest
 
 import worker.attempt
+from drydock.markers import encode_skipped
 from tests.worker.attempts.counting import Died, MortalStore, lines, whole
 from tests.worker.support import DATA
 from worker.endings import RestartUnusable
@@ -246,6 +247,78 @@ def test_an_empty_marker_settles_nothing(shard, run, tool, store):
     store.put(DATA, made.keys.done_marker(0, 0, 0), b"")
     assert run(made) == 0
     assert "00000-00001.done" in made.markers()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'{"place":0', encode_skipped(0, 1)], ids=["empty", "cut", "another kind"]
+)
+@pytest.mark.parametrize(
+    ("name", "line"), [("00000-00000.done", "a"), ("00000.1.bad_input.failed", None)]
+)
+def test_what_lies_where_a_marker_must_go_is_not_believed_to_be_one(
+    shard, run, tool, store, body, name, line
+):
+    """The child says that a later round decides; whoever removes the object lets it go on."""
+    made = shard(("in/0", b"" if line is None else lines(line)))
+    key = made.keys.markers_folder(0) + name
+
+    def open_late(*given, plain=tool.open):
+        store.put(DATA, key, body)
+        return plain(*given)
+
+    tool.open = open_late
+    assert run(made) == 75
+    assert store.get(DATA, key).body == body
+    del tool.open
+    store.delete(DATA, key)
+    assert run(made) == 0
+    assert made.markers() == [name]
+
+
+def test_a_whole_marker_of_another_attempt_is_believed(shard, run, tool, store):
+    made = shard(("in/0", lines("a")))
+    assert run(made) == 0
+    key = made.keys.done_marker(0, 0, 0)
+    whole_marker = store.get(DATA, key)
+    store.delete(DATA, key)
+
+    def open_late(*given, plain=tool.open):
+        store.put(DATA, key, whole_marker.body)
+        return plain(*given)
+
+    tool.open = open_late
+    assert run(made) == 0
+    assert store.get(DATA, key).body == whole_marker.body
+
+
+def test_a_marker_that_goes_while_it_is_read_gives_room(shard, run, client, tool):
+    made = shard(("in/0", lines("a")))
+    key = made.keys.done_marker(0, 0, 0)
+
+    class Clearing(MortalStore):
+        def get(self, bucket, wanted, **how):
+            if wanted == key:
+                self.delete(bucket, key)
+            return super().get(bucket, wanted, **how)
+
+    store = Clearing(client, 100)
+    store.put(DATA, key, b"")
+    assert run(made, using=store) == 0
+    assert whole(made) == [(0, "a")]
+
+
+def test_markers_name_the_attempts_of_an_inputs_parts(shard, run, tool):
+    made = shard(("in/0", lines("a", "b", "c")), ("in/1", b""), inputs_per_job=2)
+    tool.on_poll = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    assert run(made) == 1
+    tool.on_poll = lambda: None
+    assert run(made, AWS_BATCH_JOB_ATTEMPT="2") == 0
+    (summary,) = made.marker("00000-00000.done")
+    assert (summary.job_id, summary.attempt) == ("job:0", 2)
+    assert [(part.job_id, part.attempt) for part in summary.chain] == [("job:0", 1), ("job:0", 2)]
+    assert summary.seconds == round(sum(part.seconds for part in summary.chain), 3)
+    failure = made.marker("00001.1.bad_input.failed")
+    assert (failure.job_id, failure.attempt) == ("job:0", 2)
 
 
 def test_a_part_from_which_the_tool_cannot_go_on_gives_way_to_an_earlier_one(
