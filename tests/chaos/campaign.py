@@ -1,0 +1,245 @@
+"""A quiet run and a stormy one over the same inputs, and what has to be so afterwards."""
+
+import json
+import random
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tests.chaos import workload
+from tests.chaos.comparison import differences, picture, problems_of_accounts
+from tests.chaos.monkey import Monkey
+from tests.chaos.owner import Settings
+from tests.chaos.stack import ChaosStack
+from tests.chaos.story import Story
+from worker.scratch import Scratch
+
+_LOOK_S = 0.25
+_START_S = 60.0
+# How long after the storm the runs may take to their end, beside the storm's own length.
+_PATIENCE_S = 300.0
+# A start under a calm sky: the first may still meet what the storm left, a later one must do.
+_CALM_STARTS = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a campaign is to do; the seed decides all that is random."""
+
+    directory: Path
+    seed: str
+    inputs: int
+    seconds: float
+    deaths: int
+    request_faults: float = 0.05
+    handler_kills: float = 0.05
+    machines: int = 4
+
+
+@dataclass
+class Report:
+    """What came of it: problems are invariants that broke."""
+
+    problems: list[str] = field(default_factory=list)
+    starts: list[str] = field(default_factory=list)
+    pictures: dict[str, dict] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Campaign:
+    """One run of the plan. `say` is told of progress."""
+
+    def __init__(self, plan: Plan, say=lambda text: None) -> None:
+        self.plan = plan
+        self._say = say
+        plan.directory.mkdir(parents=True, exist_ok=True)
+        self.story = Story(plan.directory / "story.jsonl")
+        self.report = Report()
+        self._random = random.Random(f"{plan.seed} campaign")
+        self._stack: ChaosStack | None = None
+        self._settings = self._settings_of("quiet", Story(plan.directory / "quiet.jsonl"))
+
+    def run(self) -> Report:
+        """Do it all; afterwards nothing of it runs."""
+        try:
+            quiet = self._run("quiet", self._wait_quietly)
+            stormy = self._run("stormy", self._weather_the_storm)
+        finally:
+            if self._stack is not None:
+                self._stack.close()
+        self.report.pictures = {"quiet": quiet, "stormy": stormy}
+        for name, expected in self.work.expected.items():
+            for kind, pictures in self.report.pictures.items():
+                found = problems_of_accounts(pictures[name], expected)
+                self.report.problems += [f"{kind} {name}: {each}" for each in found]
+            self.report.problems += [
+                f"stormy {name}: {each}" for each in differences(quiet[name], stormy[name])
+            ]
+        return self.report
+
+    def _run(self, kind: str, finish) -> dict[str, dict]:
+        began = time.monotonic()
+        self._settings = self._settings_of(kind, self.story)
+        self._start_stack()
+        self.work = workload.make(
+            lambda key, body: self._stack.store.put(self._stack.data, key, body),
+            self._stack.data,
+            inputs=self.plan.inputs,
+            seed=self.plan.seed,
+            pace_s=self._pace_s(kind),
+        )
+        self._running = {name: self._upload(name) for name in self.work.requests}
+        finish()
+        self.report.seconds[kind] = time.monotonic() - began
+        found = {
+            name: picture(self._stack.store, request)
+            for name, request in self.work.requests.items()
+        }
+        self._check_scratch(kind)
+        left = self._stack.close()
+        if left:
+            self.report.problems.append(f"{kind}: processes {left} are left")
+        return found
+
+    def _pace_s(self, kind: str) -> float:
+        """Seconds a step, so that the stormy run lasts about as long as the storm."""
+        plan = self.plan
+        steps = plan.inputs * workload.STEPS * 0.75
+        return 0.0 if kind == "quiet" else 0.4 * plan.seconds * plan.machines / steps
+
+    # -- the two kinds of waiting
+
+    def _wait_quietly(self) -> None:
+        deadline = time.monotonic() + self.plan.seconds + _PATIENCE_S
+        while self._running:
+            self._look()
+            self._expect_time(deadline)
+            time.sleep(_LOOK_S)
+
+    def _weather_the_storm(self) -> None:
+        plan, began = self.plan, time.monotonic()
+        monkey = Monkey(plan.seed, self.story)
+        deaths = self._moments_of_death()
+        self._stack.ask("weather", rate=plan.request_faults, handlers=plan.handler_kills)
+        while self._running and (now_s := time.monotonic() - began) < plan.seconds:
+            if deaths and now_s >= deaths[0]:
+                deaths.pop(0)
+                self._die_and_go_on()
+            monkey.act(self._stack, now_s)
+            self._look()
+            self._progress(now_s)
+            time.sleep(monkey.pause_s())
+        monkey.rest()
+        self._stack.ask("weather", rate=0.0, handlers=0.0)
+        self._stack.ask("outage", seconds=0.0)
+        self.story.tell("campaign", "calm", after_s=round(time.monotonic() - began, 1))
+        self.report.seconds["storm"] = time.monotonic() - began
+        self._starts_left = dict.fromkeys(self._running, _CALM_STARTS)
+        self._wait_quietly()
+
+    def _moments_of_death(self) -> list[float]:
+        """When the embedded AWS itself is killed: once in each equal part of the storm."""
+        plan = self.plan
+        part = plan.seconds / max(1, plan.deaths)
+        return [part * (number + self._random.uniform(0.2, 0.8)) for number in range(plan.deaths)]
+
+    def _die_and_go_on(self) -> None:
+        self.story.tell("campaign", "SIGKILL of the embedded AWS")
+        left = self._stack.kill()
+        if left:
+            self.report.problems.append(f"processes {left} outlived the embedded AWS")
+        self._start_stack()
+        self._stack.ask("weather", rate=self.plan.request_faults, handlers=self.plan.handler_kills)
+        for name in self._running:
+            self.report.starts.append(f"{name}: died with the embedded AWS")
+        self._running = {name: self._upload(name) for name in self._running}
+
+    # -- executions
+
+    def _start_stack(self) -> None:
+        self._generation = getattr(self, "_generation", 0) + 1
+        seed = f"{self.plan.seed} {self._settings.directory[-6:]} {self._generation}"
+        mark = f"{self.plan.directory}:{self.plan.seed}"
+        self._stack = ChaosStack(replace(self._settings, seed=seed), mark)
+
+    def _upload(self, name: str) -> str:
+        """Start a request, as a user does; the execution's ARN."""
+        stack = self._stack
+        before = self._executions()
+        body = json.dumps(self.work.requests[name]).encode()
+        stack.store.put(stack.intake, f"{name}.json", body)
+        self.story.tell("campaign", "start", request=name)
+        deadline = time.monotonic() + _START_S
+        while not (new := self._executions() - before):
+            self._expect_time(deadline)
+            time.sleep(_LOOK_S / 5)
+        return new.pop()
+
+    def _executions(self) -> set[str]:
+        page = self._stack.states.list_executions(stateMachineArn=self._stack.machine_arn)
+        return {each["executionArn"] for each in page["executions"]}
+
+    def _look(self) -> None:
+        """See which executions have ended; start again what did not come to its end."""
+        for name, arn in list(self._running.items()):
+            described = self._stack.states.describe_execution(executionArn=arn)
+            if described["status"] == "RUNNING":
+                continue
+            error, cause = described.get("error"), str(described.get("cause"))[:300]
+            ended = described["status"] + (f" {error}: {cause}" if error else "")
+            self.story.tell("campaign", "end", request=name, ended=ended)
+            self.report.starts.append(f"{name}: {ended}")
+            if described["status"] == "SUCCEEDED":
+                del self._running[name]
+            else:
+                self._again(name, ended)
+
+    def _again(self, name: str, ended: str) -> None:
+        left = getattr(self, "_starts_left", None)
+        if left is not None:
+            left[name] -= 1
+            if left[name] < 0:
+                raise AssertionError(f"{name} does not come to its end under a calm sky: {ended}")
+        elif self._settings.directory.endswith("quiet"):
+            raise AssertionError(f"the quiet run of {name} failed: {ended}")
+        self._running[name] = self._upload(name)
+
+    def _expect_time(self, deadline: float) -> None:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{self._running} should have ended by now: no progress")
+
+    # -- afterwards
+
+    def _check_scratch(self, kind: str) -> None:
+        """What killed attempts left the next one removes: then nothing is there."""
+        for volume in self._stack.ask("volumes"):
+            for base in sorted(Path(volume).glob("*")):
+                with Scratch(base):
+                    pass
+                if found := sorted(path.name for path in base.iterdir()):
+                    self.report.problems.append(f"{kind}: scratch is left in {base}: {found}")
+
+    def _progress(self, now_s: float) -> None:
+        settled = sum(
+            1
+            for name in self.work.requests
+            for _ in Path(self._settings.directory).glob(f"s3/*/{name}/out/markers/*/*/*.*")
+        )
+        done = self.story.counts()
+        kills = sum(count for (_, what), count in done.items() if "SIGKILL" in what)
+        self._say(f"{now_s:5.0f} s  {settled} markers, {kills} kills, {sum(done.values())} events")
+
+    def _settings_of(self, kind: str, story: Story) -> Settings:
+        plan = self.plan
+        calm = Settings(
+            directory=str(plan.directory / kind),
+            story=str(story.path),
+            seed=plan.seed,
+            machines=plan.machines,
+            inputs_per_shard=max(8, plan.inputs // 12),
+        )
+        if kind == "quiet":
+            return calm
+        return replace(
+            calm, reconcile_s=10, lease_s=8.0, clock_part=0.3, clock_s=300.0, disk_part=0.06
+        )
