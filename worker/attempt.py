@@ -125,8 +125,6 @@ class Attempt:
             return EXIT_OUT_OF_MEMORY
         if self._scratch_full and reason is None:
             return EXIT_SCRATCH_FULL
-        if self._markers.blocked and not unsettled:
-            return EXIT_LATER
         return EXIT_AGAIN
 
     @property
