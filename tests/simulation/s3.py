@@ -51,8 +51,8 @@ class BrokenOff(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         whole = len(self.getbuffer())
         rest = whole // 2 - self.tell()
-        if rest > 0:
-            return super().read(rest if size is None or size < 0 else min(rest, size))
+        if rest > 0 and size is not None and size >= 0:
+            return super().read(min(rest, size))
         raise IncompleteReadError(actual_bytes=whole // 2, expected_bytes=whole)
 
 
