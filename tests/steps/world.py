@@ -288,7 +288,15 @@ class World:
         self.put(DATA, key, encode_failed(failure))
         return key
 
-    def part(self, document: TaskDocument, record: Record, part: int = 0) -> None:
+    def part(
+        self,
+        document: TaskDocument,
+        record: Record,
+        part: int = 0,
+        *,
+        seconds: float = 1.0,
+        job_id: str = "j",
+    ) -> None:
         """Leave a part's record for an input."""
         found = PartRecord(
             part,
@@ -300,9 +308,9 @@ class World:
             None,
             1,
             "SIGTERM",
-            "j",
+            job_id,
             1,
-            1.0,
+            seconds,
         )
         keys = RunKeys(document.run_id, document.output_prefix)
         self.put(DATA, keys.part_record(document.shard, record.place, part), found.to_json())
