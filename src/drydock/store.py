@@ -23,6 +23,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import JSONFileLoader, Loader
+from urllib3.exceptions import HTTPError
 
 from drydock import multipart
 from drydock.checksums import Checksum, of_answer
@@ -154,7 +155,8 @@ def _translated(call: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return call(*args, **kwargs)
-        except (ClientError, BotoCoreError) as error:
+        # botocore lets the last through when the answer to a refused GET breaks off.
+        except (ClientError, BotoCoreError, HTTPError) as error:
             raise _named(error) from error
 
     return wrapper
@@ -354,9 +356,7 @@ class Store:
         page_size: int = 1000,
     ) -> Iterator[Sequence[Listed]]:
         """As :meth:`list`, one list a request."""
-        extra: dict[str, Any] = {}
-        if start_after:
-            extra["StartAfter"] = start_after
+        extra: dict[str, Any] = {"StartAfter": start_after} if start_after else {}
         if delimiter:
             extra["Delimiter"] = delimiter
         fetch = _translated(self._client.list_objects_v2)

@@ -2,6 +2,8 @@
 
 import io
 import socket
+import struct
+import threading
 
 import boto3
 import pytest
@@ -320,6 +322,28 @@ def test_an_answer_that_breaks_off_is_an_outage_and_its_connection_is_given_back
     with pytest.raises(StoreUnavailable):
         Store(Client()).get(B, "k")
     assert body.closed
+
+
+def test_a_refusal_that_breaks_off_is_an_outage():
+    """The half of a 404 says nothing yet, and S3 may have it otherwise the next time."""
+
+    def answer(listener):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 400\r\n\r\n<Error>")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+            region_name="us-east-1",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        threading.Thread(target=answer, args=[listener]).start()
+        with pytest.raises(StoreUnavailable):
+            Store(client).get(B, "k")
 
 
 def test_the_checksum_of_a_whole_object_comes_with_it_and_of_a_range_does_not(store):
