@@ -155,6 +155,7 @@ def test_a_new_version_of_a_function_replaces_its_processes(register, invoke, tm
 def refused(call, *arguments, **keywords):
     with pytest.raises(ClientError) as error:
         call(*arguments, **keywords)
+    assert error.value.response["ResponseMetadata"]["RequestId"]  # the interpreter asks for it
     return error.value.response["Error"]["Code"]
 
 
