@@ -87,9 +87,9 @@ def test_a_barren_round_waits_and_the_wait_is_a_message(world, run_id):
     world.submit(run_id)
     done = resubmit_interrupted(world.services, world.ended(only(world.batch.live()), "FAILED"))
     assert (done, world.batch.live()) == ("WaitUntil", [])
-    assert world.delayed() == [({"advance": {"run_id": run_id, "shard": 0}}, 60)]
+    assert world.delayed()[1:] == [({"advance": {"run_id": run_id, "shard": 0}}, 60)]
     world.time += 60
-    resubmit_interrupted(world.services, world.delayed()[0][0])
+    resubmit_interrupted(world.services, world.delayed()[1][0])
     assert len(world.batch.live()) == 1
 
 
@@ -292,6 +292,22 @@ def _effects(world):
         del world.batch.jobs[job.job_id]
     world.faults.arm(None)
     return names
+
+
+@pytest.mark.parametrize("fault", ["dies before", "dies after"])
+@pytest.mark.parametrize("behind", range(3))
+def test_a_claim_whose_claimant_died_is_looked_at_when_its_lease_ends(world, run_id, behind, fault):
+    """Nobody tries again, and no job may be there that a sweep could find."""
+    world.faults.arm(_claim_effect(world) + behind, fault)
+    with pytest.raises(Killed):
+        world.submit(run_id)
+    world.faults.arm(None)
+    look = {"advance": {"run_id": run_id, "shard": 0}}
+    assert [each for each in world.delayed() if each[0] == look] == [(look, 180)]
+    world.time += 180
+    resubmit_interrupted(world.services, look)
+    assert world.shard(run_id).current.state == "submitted"
+    assert len(world.batch.live()) == 1
 
 
 def test_a_claim_is_left_alone_until_its_lease_ends_and_then_submitted(world, run_id):
