@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from local.batch.model import Job, Spec
+from local.batch.model import Job, Spec, now_ms
 from local.batch.registry import Registry
 from local.batch.validation import (
     RefusedError,
@@ -27,20 +27,29 @@ _NOT_HERE = (
 )
 
 
-def make_job(request: Mapping[str, Any], registry: Registry) -> Job:
-    """The job that a SubmitJob request asks for. Raises RefusedError."""
+def make_job(
+    request: Mapping[str, Any],
+    registry: Registry,
+    job_id: str | None = None,
+    created_ms: int | None = None,
+) -> Job:
+    """The job that a SubmitJob request asks for, made now if nothing else is said.
+
+    Raises RefusedError.
+    """
     check_name("Job name", request["jobName"])
     for key in _NOT_HERE:
         if request.get(key):
             raise RefusedError(f"The embedded AWS does not run jobs with {key}")
     spec = _spec(request, registry)
-    job_id = str(uuid.uuid4())
-    job = Job(id=job_id, arn=registry.arn("job", job_id), spec=spec)
+    job_id = job_id or str(uuid.uuid4())
+    created = now_ms() if created_ms is None else created_ms
+    job = Job(id=job_id, arn=registry.arn("job", job_id), spec=spec, created_ms=created)
     size = request.get("arrayProperties", {}).get("size")
     if size is not None:
         check_array_size(size)
         job.children = [
-            Job(id=f"{job_id}:{n}", arn=f"{job.arn}:{n}", spec=spec, parent=job, index=n)
+            Job(f"{job_id}:{n}", f"{job.arn}:{n}", spec, parent=job, index=n, created_ms=created)
             for n in range(size)
         ]
     return job

@@ -1,0 +1,149 @@
+"""The machines that containers run on: they boot where work waits, are taken away, come back.
+
+A Spot machine says two minutes before that it goes, or says nothing. A container whose host Batch
+believes lost may run on and finish after the one that replaced it. A machine without work is given
+back at once, so that a world without work comes to rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.simulation.kernel import Timer
+
+if TYPE_CHECKING:
+    from tests.simulation.attempts import Attempt
+    from tests.simulation.batch import Batch
+
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+NOTICE_S = 120.0
+SLOTS = 4
+MEMORY_MIB = 262_144
+
+# What ECS writes where a container did not start, and what may be otherwise the next time.
+TRANSIENT = (
+    "CannotPullContainerError: Error response from daemon: Get https://registry/v2/: context canceled",
+    "CannotPullContainerError: pull image manifest has been retried 5 time(s): i/o timeout",
+    "CannotPullContainerError: write /var/lib/docker/tmp/layer: no space left on device",
+    "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s",
+    "DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s",
+    "ResourceInitializationError: unable to pull secrets or registry auth: dial tcp: i/o timeout",
+)
+# And what is so every time, until somebody changes it.
+PERMANENT = {
+    "image denied": "CannotPullECRContainerError: AccessDeniedException: pull access denied",
+    "image missing": "CannotPullContainerError: manifest for worker:1 not found: manifest unknown",
+    "architecture": "CannotStartContainerError: Error response from daemon: OCI runtime create "
+    "failed: exec /usr/bin/sh: exec format error: unknown",
+    "no worker": "CannotCreateContainerError: OCI runtime create failed: exec: "
+    '"drydock-worker": executable file not found in $PATH: unknown',
+    "logs": "ResourceInitializationError: failed to initialize logging driver: no such group",
+}
+# Likewise for containers that start and end at once, by their exit codes.
+ENDS_AT_ONCE = {"exit 126": 126, "exit 127": 127}
+UNINSPECTED = (
+    "CannotInspectContainerError: Could not transition to inspecting; timed out after waiting 30s"
+)
+
+
+@dataclass(eq=False)
+class Machine:
+    """An instance with room for containers; ``timers`` say what will happen to it."""
+
+    id: str
+    vcpus: int
+    noticed: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
+    timers: list[Timer] = field(default_factory=list)
+
+    @property
+    def free(self) -> int:
+        """The vCPUs that new containers may have: none once a notice is out."""
+        used = sum(attempt.job.spec.vcpus for attempt in self.attempts)
+        return 0 if self.noticed else self.vcpus - used
+
+
+class Fleet:
+    """The machines of one queue, at most ``most`` at once; only those of Spot are taken away."""
+
+    def __init__(self, batch: Batch, name: str, *, most: int, is_spot: bool) -> None:
+        self.machines: list[Machine] = []
+        self.booted = 0
+        self.reclaims = 0
+        self._batch = batch
+        self._kernel = batch.kernel
+        self._name = name
+        self._most = most
+        self._is_spot = is_spot
+        self._booting = 0
+
+    def could_place(self, vcpus: int, gpus: int, memory_mib: int) -> bool:
+        """Whether such a container fits an empty machine; there are no GPUs."""
+        return not gpus and vcpus <= SLOTS and memory_mib <= MEMORY_MIB
+
+    def place(self, vcpus: int) -> Machine | None:
+        """The machine with the most room that can take such a container now."""
+        fitting = [machine for machine in self.machines if machine.free >= vcpus]
+        return max(fitting, key=lambda machine: machine.free, default=None)
+
+    def grow(self, waiting: int, when_there: Callable[[], None]) -> None:
+        """Boot machines for what waits, as far as there may be any."""
+        while self._booting * SLOTS < waiting and len(self.machines) + self._booting < self._most:
+            self._booting += 1
+            self._boot(when_there)
+
+    def rest(self) -> None:
+        """Give back what has no work."""
+        for machine in [machine for machine in self.machines if not machine.attempts]:
+            self._leave(machine)
+
+    def _boot(self, when_there: Callable[[], None]) -> None:
+        choose = self._kernel.chooser
+        if self._is_spot and choose.happens(f"{self._name} capacity", "no capacity"):
+            self._kernel.note(f"queue {self._name}", "has no capacity for a while")
+            wait_s = choose.between(f"{self._name} without capacity", 60, 1800)
+            self._kernel.after(wait_s, lambda: self._boot(when_there))
+            return
+        boot_s = choose.between(f"{self._name} boot", 15, 90)
+        self._kernel.after(boot_s, lambda: self._arrive(when_there))
+
+    def _arrive(self, when_there: Callable[[], None]) -> None:
+        self._booting -= 1
+        self.booted += 1
+        machine = Machine(f"i-{self._name[0]}{self.booted:04x}", SLOTS)
+        self.machines.append(machine)
+        choose = self._kernel.chooser
+        if self._is_spot and choose.happens(f"{machine.id} reclaim", "reclaim"):
+            in_s = choose.between(f"{machine.id} lives", 3, 900)
+            self._after(machine, in_s, lambda: self.reclaim(machine))
+        when_there()
+
+    def reclaim(self, machine: Machine) -> None:
+        """Take a machine away: two minutes after a notice, or at once without one."""
+        if self._kernel.chooser.happens(f"{machine.id} notice", "no notice"):
+            self._take_away(machine)
+            return
+        machine.noticed = True
+        self._kernel.note(machine.id, "has a notice that it will be taken away")
+        for attempt in list(machine.attempts):
+            attempt.hear_notice()
+        self._after(machine, NOTICE_S, lambda: self._take_away(machine))
+
+    def _take_away(self, machine: Machine) -> None:
+        self._kernel.note(machine.id, "is taken away")
+        self.reclaims += 1
+        attempts = list(machine.attempts)
+        self._leave(machine)
+        for attempt in attempts:
+            attempt.lose_host()
+
+    def _leave(self, machine: Machine) -> None:
+        if machine in self.machines:
+            self.machines.remove(machine)
+        for timer in machine.timers:
+            timer.cancel()
+
+    def _after(self, machine: Machine, seconds: float, do: Callable[[], None]) -> None:
+        machine.timers.append(self._kernel.after(seconds, do))
