@@ -6,7 +6,6 @@ in; anything else is refused loudly, so that a machine that grows cannot be half
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import operator
@@ -99,7 +98,7 @@ def fill(template: Any, data: Any, context: Mapping[str, Any]) -> Any:
     """A template with every ``name.$`` replaced by what its path names."""
     if isinstance(template, dict):
         return {
-            name.removesuffix(".$"): copy.deepcopy(read_path(value, data, context))
+            name.removesuffix(".$"): read_path(value, data, context)
             if name.endswith(".$")
             else fill(value, data, context)
             for name, value in template.items()
@@ -116,11 +115,11 @@ def put_result(state: Mapping[str, Any], data: Any, result: Any) -> Any:
         return data
     if path == "$":
         return result
-    output = copy.deepcopy(data)
-    place = output
+    # Nothing is changed in place: others may hold parts of it.
+    output = place = dict(data)
     *folders, last = path.removeprefix("$.").split(".")
     for folder in folders:
-        place = place.setdefault(folder, {})
+        place[folder] = place = dict(place.get(folder) or {})
     place[last] = result
     return output
 

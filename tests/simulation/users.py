@@ -1,0 +1,79 @@
+"""What users do: with the service as they may, and behind its back as they should not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tests.simulation.account import DATA, INTAKE
+from tests.simulation.plan import OUTPUT, Action
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.simulation.history import History
+
+T = TypeVar("T")
+
+
+def act(history: History, action: Action) -> None:
+    """Do it; where there is nothing to do it to, nothing is done."""
+    history.kernel.note(action.name, "acts")
+    match action.deed:
+        case "uploads again":
+            history.put(INTAKE, "a-run.json", history.request_body())
+        case "starts again":
+            history.stack.states.start(history.request(history.plan.changes[action.number]))
+        case "stops" | "stops now":
+            _stop(history, action)
+        case "stops the execution":
+            running = history.stack.states.running()
+            if running:
+                arn = _aimed(running, action).arn
+                history.stack.states.stop(arn, "Stopped", "by a user in the console")
+        case "redrives":
+            ended = [e for e in history.executions() if e.status in ("FAILED", "ABORTED")]
+            if ended:
+                history.stack.states.redrive(_aimed(ended, action).arn)
+        case "terminates a job":
+            _terminate(history, action)
+        case "changes an input":
+            inputs = [each for each in history.plan.inputs if each.repeats is None]
+            changed = _aimed(inputs, action)
+            history.put(DATA, changed.key, changed.planted(action.name).to_json())
+        case _:
+            _meddle(history, action)
+
+
+def _stop(history: History, action: Action) -> None:
+    runs = history.runs()
+    if runs:
+        stop: dict[str, Any] = {"run_id": _aimed(runs, action).run_id}
+        stop["now"] = action.deed == "stops now"
+        history.stack.lambdas.invoke("StopRunFunction", stop).ended.wait()
+
+
+def _terminate(history: History, action: Action) -> None:
+    jobs = list(history.active_jobs())
+    if jobs:
+        history.stack.batch.terminate([_aimed(jobs, action).id], "terminated by a user")
+
+
+def _meddle(history: History, action: Action) -> None:
+    """Change an object of the run behind the service's back."""
+    folder = "markers" if action.deed == "cuts a marker" else "shards"
+    objects = history.stack.s3.buckets[DATA]
+    keys = [key for key in objects if key.startswith(f"{OUTPUT}{folder}/")]
+    if not keys:
+        return
+    key = _aimed(keys, action)
+    history.kernel.note(action.name, f"changes {key}")
+    if action.deed == "removes an output":
+        history.stack.s3.change(DATA, key, None)
+    elif action.deed == "cuts a marker":
+        history.put(DATA, key, objects[key].body[: len(objects[key].body) // 2])
+    else:
+        history.put(DATA, key, objects[key].body + b"?")
+
+
+def _aimed(things: Sequence[T], action: Action) -> T:
+    return things[int(action.aim * len(things))]
