@@ -12,6 +12,7 @@ from drydock.aggregation import failures_key, read_accounts, top_key, valid_acco
 from drydock.concurrency import each
 from drydock.detection import run_keys
 from drydock.documents import Documents
+from drydock.effort import tally, witness
 from drydock.errors import NotFound
 from drydock.ledger import Ledger
 from drydock.ranking import Ranked, Ranking, parse_ranked
@@ -76,15 +77,16 @@ def _shard_accounts(
     Accounts of an earlier epoch count only as long as their outcome is frozen; a shard without
     accounts, whose Map item died, remains whole.
     """
-    written = read_accounts(services, run, item["shard"])
-    if written is not None and written.accounts.inputs == item["inputs"]:
-        if written.epoch == run.epoch:
-            return written.accounts, written.turns
-        document = documents.shard(run, item["shard"], item["inputs"]).value
-        if valid_accounts(services, run, document) is not None:
-            return written.accounts, written.turns
-    inputs = item["inputs"]
-    return Accounts(inputs=inputs, done=0, failed=0, skipped=0, remaining=inputs), 0
+    shard, inputs = item["shard"], item["inputs"]
+    written = read_accounts(services, run, shard)
+    is_of_it = written is not None and written.accounts.inputs == inputs
+    if written is not None and is_of_it and written.epoch == run.epoch:
+        return written.accounts, written.turns
+    document = documents.shard(run, shard, inputs).value
+    if written is not None and is_of_it and valid_accounts(services, run, document) is not None:
+        return written.accounts, written.turns
+    effort = tally(document.rounds, witness((), ()), {})
+    return Accounts(inputs, 0, 0, 0, inputs, effort=effort), 0
 
 
 def _best(services: Services, run: RunDocument, turns: dict[int, int]) -> list[Ranked]:

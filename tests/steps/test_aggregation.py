@@ -52,7 +52,7 @@ def rows(world, run_id, shard=0):
 
 def failures(world, shard=0):
     text = world.get(DATA, f"out/results/shards/{shard:06d}/failures.csv").decode()
-    return list(csv.DictReader(io.StringIO(text)))
+    return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def test_a_settled_shard_has_accounts_tables_and_a_frozen_outcome(world, run_id, job):
@@ -81,6 +81,50 @@ def test_what_is_written_after_the_freeze_is_late(world, run_id, job):
     document, records = world.child(job, 2)
     world.settle(document, records[0])
     assert world.aggregate(run_id) == WHOLE | {"done": 3, "failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("reason", "exit_code", "log_stream"),
+    [
+        ("it cannot be read", None, None),
+        ('line 1: "C,N,O"\nline 2;\ttab, \r\nü', 139, "drydock/default/0a1b2c"),
+        ("", 0, ""),
+        ("=HYPERLINK(1)", -9, "drydock/default/,"),
+    ],
+)
+def test_a_failed_inputs_row_says_all_that_its_marker_says(
+    world, run_id, job, reason, exit_code, log_stream
+):
+    document, records = world.child(job, 2)
+    world.fail(
+        document,
+        records[0],
+        "input_changed",
+        reason=reason,
+        exit_code=exit_code,
+        log_stream=log_stream,
+    )
+    finish(world, job, children=[0, 1, 3])
+    world.aggregate(run_id)
+    (row,) = failures(world)
+    assert row == {
+        "index": "2",
+        "input": "s3://drydock-data/input/002.pdbqt",
+        "class": "input_changed",
+        "reason": reason,
+        "exit_code": "" if exit_code is None else str(exit_code),
+        "epoch": "1",
+        "log_stream": log_stream or "",
+    }
+
+
+def test_failed_inputs_have_a_row_each_in_their_order_and_no_others_have_any(world, run_id, job):
+    finish(world, job, fail={3: "bad_input", 1: "tool_failed"})
+    world.aggregate(run_id)
+    assert [(row["index"], row["class"]) for row in failures(world)] == [
+        ("1", "tool_failed"),
+        ("3", "bad_input"),
+    ]
 
 
 def accounts_of(world, shard=0):
@@ -341,7 +385,9 @@ def test_what_came_in_the_way_of_a_running_round_goes_before_the_next(world, run
     assert world.aggregate(run_id) == WHOLE
 
 
-def test_removing_what_is_in_the_way_may_die_anywhere(world, run_id):
+def test_removing_what_is_in_the_way_may_die_anywhere(world):
+    world.inputs(4)
+    run_id = world.start(max_rounds=100)
     keys = RunKeys(run_id, "out/")
     for at in range(40):
         world.put(DATA, keys.done_marker(0, 1, 1), b"")

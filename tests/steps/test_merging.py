@@ -4,10 +4,12 @@ import csv
 import gzip
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 from drydock.errors import RunSuperseded
+from drydock.job_views import AttemptView, FailedChild
 from drydock.merging import merge_results, poses_name
 from drydock.resubmission import resubmit_interrupted
 from drydock.run_document import Stop, put_stop
@@ -61,6 +63,60 @@ def test_a_run_whose_every_input_is_settled_is_done(world, run_id):
     assert (accounting["status"], accounting["failures"]) == ("done", {"unreadable": 1})
     assert world.json(DATA, "out/results/run.json")["epochs"][0]["owner"] == EXECUTION + "one"
     assert world.told()[-1][0] == "drydock: a-run done"
+
+
+def test_the_accounting_and_the_execution_say_what_each_shard_took(world, run_id):
+    world.submit(run_id, 0, token="token-0")
+    (job,) = world.batch.live()
+    world.work(job, children=[0, 1])
+    job.failed = [FailedChild(index, "Host EC2 (instance i-0) terminated.") for index in (2, 3)]
+    taken = AttemptView("Host EC2 (instance i-0) terminated.", None, None, 1000.0, 1060.0)
+    job.attempts = {f"{job.job_id}:{index}": [taken] for index in (2, 3)}
+    resubmit_interrupted(world.services, world.ended(job, "FAILED"))
+    (again,) = world.batch.live()
+    world.work(again)
+    resubmit_interrupted(world.services, world.ended(again))
+    with_failures(world, run_id, {"interrupted": 2})
+    world.aggregate(run_id, 0)
+    settle(world, run_id, 1)
+    answer = merge(world, run_id)
+    took = {
+        "rounds": 3,
+        "jobs": 10,
+        "attempts": 10,
+        "interruptions": {"interrupted": 2},
+        "lost_seconds": 120.0,
+        "on_demand_share": 0.0,
+        "at_least": False,
+    }
+    assert {name: answer["accounting"][name] for name in took} == took
+    assert [each["shard"] for each in answer["accounting"]["worst_shards"]] == [2, 0]
+    accounting = world.json(DATA, "out/results/accounting.json")
+    assert {name: accounting[name] for name in took} == took
+    shards = accounting["shards"]
+    assert [(each["shard"], each["rounds"], each["remaining"]) for each in shards] == [
+        (0, 2, 0),
+        (1, 1, 0),
+        (2, 0, 2),
+    ]
+    assert shards[0]["interruptions"] == {"interrupted": 2}
+
+
+def with_failures(world, run_id, failures):
+    """The first shard's first round as it is when some of its children failed."""
+    known = world.documents.shard(world.run(run_id), 0, 4)
+    first, *rest = known.value.rounds
+    changed = replace(known.value, rounds=(replace(first, failures=failures), *rest))
+    world.documents.replace_shard(run_id, known, changed)
+
+
+def test_a_shard_whose_item_died_tells_of_its_rounds(world, run_id):
+    settle(world, run_id, 0)
+    world.submit(run_id, 1, token="token-1")
+    (job,) = world.batch.live()
+    world.ended(job, "FAILED")
+    accounting = merge(world, run_id)["accounting"]
+    assert (accounting["rounds"], accounting["jobs"], accounting["remaining"]) == (2, 8, 6)
 
 
 def poses(world):

@@ -271,17 +271,16 @@ class World:
         self.put(DATA, key, encode_done([summary]))
         return key
 
-    def fail(self, document: TaskDocument, record: Record, failure_class: str) -> str:
+    def fail(self, document: TaskDocument, record: Record, failure_class: str, **said: Any) -> str:
         """Settle an input as failed; the marker's key."""
+        values = {"reason": "it cannot be read", "exit_code": None, "log_stream": None}
         failure = Failure(
             place=record.place,
             index=record.index,
             epoch=document.epoch,
             failure_class=failure_class,
-            reason="it cannot be read",
-            exit_code=None,
             parts=(),
-            log_stream=None,
+            **(values | said),
         )
         keys = RunKeys(document.run_id, document.output_prefix)
         key = keys.failed_marker(document.shard, record.place, document.epoch, failure_class)
