@@ -70,8 +70,6 @@ class S3:
         self.buckets: dict[str, SortedDict] = {name: SortedDict() for name in names}
         self.calls: Counter[str] = Counter()
         self.watchers: list[Watch] = []
-        # The condition of the last PutObject, for watchers.
-        self.condition: str | None = None
         self.condition: str | None = None
         # Writes under way, by bucket and key.
         self.under_way: Counter[tuple[str, str]] = Counter()

@@ -139,10 +139,15 @@ def test_every_target_in_the_template_is_one_that_events_are_delivered_to():
     assert {rule.period_s for rule in found.rules if rule.period_s} >= {900}
 
 
+def test_a_number_is_no_truth():
+    assert fits({"a": [1]}, {"a": 1})
+    assert not fits({"a": [1]}, {"a": True})
+
+
 words = st.sampled_from(
     ["FAILED", "drydock-a", "drydock", SPOT, "a.json", "a.rejected.json", "Task"]
 )
-leaves = st.one_of(st.none(), st.booleans(), st.sampled_from([0, 1, 78]), words, st.lists(words))
+leaves = st.one_of(st.none(), st.sampled_from([0, 1, 78]), words, st.lists(words))
 names = ("status", "jobName", "statusReason")
 events = st.fixed_dictionaries(
     {"source": st.just("aws.batch"), "detail-type": st.just("Batch Job State Change")},
@@ -187,7 +192,7 @@ patterns = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(pattern=patterns, event=events)
 def test_patterns_match_as_they_do_for_moto(pattern, event):
     from moto.events.models import EventPattern

@@ -89,6 +89,16 @@ def test_a_function_is_killed_at_its_timeout(handler):
     assert "woke" not in seen
 
 
+def test_an_environment_whose_invocation_died_is_not_kept(handler):
+    handler["stop"] = lambda services, event: corner.kernel.sleep(10)
+    corner = Corner()
+    process = corner.lambdas.invoke("StopRunFunction", {})
+    corner.kernel.run(until=corner.kernel.began + 5)
+    process.kill()
+    corner.kernel.run()
+    assert lambdas._idle["stop_run"] == []
+
+
 def test_the_time_that_remains_runs_down(handler):
     corner = Corner()
     context = lambdas.Context(corner.kernel, "r", "f", "arn", corner.kernel.now + 5)
@@ -117,10 +127,12 @@ def test_each_of_two_invocations_at_once_has_its_own_services_and_batch(handler)
         ]
         return corner.lambdas.invoke("ResubmitInterruptedFunction", {"Records": records})
 
-    one, two = call(1, 2), call(3, 4)
-    corner.kernel.run()
-    assert one.result == {"batchItemFailures": [{"itemIdentifier": "m2"}]}
-    assert two.result == {"batchItemFailures": []}
+    for _ in range(2):  # in new environments, and in those that are kept
+        one, two = call(1, 2), call(3, 4)
+        corner.kernel.run()
+        assert one.result == {"batchItemFailures": [{"itemIdentifier": "m2"}]}
+        assert two.result == {"batchItemFailures": []}
+    assert len(lambdas._idle["resubmit_interrupted"]) == 2
     said = [told.subject for told in corner.topic.told]
     assert said.index("begin 3") < said.index("end 1") < said.index("begin 2")
 
