@@ -100,7 +100,7 @@ class Attempt:
         if container is not None and self._choose.happens(f"{self.name} stale", "stale container"):
             self._kernel.note(self.name, "runs on although its host is lost to Batch")
             longest_s = self._choose.between(f"{self.name} runs on", 30, 14_400)
-            self._kernel.after(longest_s, lambda: container.kill())
+            self._kernel.after(longest_s, container.kill)
         elif container is not None:
             container.kill()
         told_s = self._choose.between(f"{self.name} is missed", 1, 60)

@@ -9,20 +9,39 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
 
 import greenlet
 
 from drydock.store import Store
 from tests.simulation.kernel import Event
-from worker import agent, attempt, contract, download, endings, gpus, history, leftovers, logs
-from worker import parallel, places, results, scratch, stop_signals, tools, transfer, work
+from worker import (
+    agent,
+    attempt,
+    contract,
+    download,
+    endings,
+    gpus,
+    history,
+    leftovers,
+    logs,
+    parallel,
+    places,
+    results,
+    scratch,
+    stop_signals,
+    tools,
+    transfer,
+    work,
+)
 from worker.journal import Journal
 from worker.stop_signals import Stop
 
@@ -166,7 +185,7 @@ class OneByOne:
     def __init__(self, *_threads: Any, **_named: Any) -> None:
         pass
 
-    def __enter__(self) -> OneByOne:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -192,6 +211,34 @@ def _each(
             raise endings.Interrupted(stop.reason.text)
         do(item)
         finished(item)
+
+
+class Folder:
+    """A container's own folder; it goes with the container, however that ends."""
+
+    def __init__(self, base: Path) -> None:
+        self._path = base / str(next(_folders))
+
+    def __enter__(self) -> Path:
+        self._path.mkdir()
+        return self._path
+
+    def __exit__(self, *_error: object) -> None:
+        _remove(self._path)
+
+
+_folders = itertools.count()
+
+
+def _remove(folder: str | Path) -> None:
+    """Much quicker than what has to get through all that tools may leave."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                _remove(entry.path)
+            else:
+                os.unlink(entry.path)
+    os.rmdir(folder)
 
 
 def _history(**given: Any) -> history.History:
@@ -223,6 +270,8 @@ def _replacements() -> list[tuple[ModuleType, str, Any]]:
         # Both take the clock once, when their modules are read.
         (attempt, "MarkerWriter", functools.partial(results.MarkerWriter, clock=now)),
         (history, "History", _history),
+        (agent, "Scratch", Folder),
+        (attempt, "remove", _remove),
         (attempt, "log_stream", lambda: here().attempt.log_stream),
         (tools, "_OWN", {TOY: "tests.simulation.toy:Toy.from_setting"}),
     ]
@@ -242,7 +291,7 @@ def simulated() -> Iterator[None]:
         return
     replaced = _replacements()
     _check(replaced)
-    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a folder in it
+    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with contextlib.ExitStack() as until:
         _scratch = tempfile.mkdtemp(prefix="drydock-simulation-", dir=base)
         until.callback(_forget, _scratch)

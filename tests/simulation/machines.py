@@ -24,7 +24,7 @@ MEMORY_MIB = 262_144
 
 # What ECS writes where a container did not start, and what may be otherwise the next time.
 TRANSIENT = (
-    "CannotPullContainerError: Error response from daemon: Get https://registry/v2/: context canceled",
+    "CannotPullContainerError: Error response from daemon: Get registry: context canceled",
     "CannotPullContainerError: pull image manifest has been retried 5 time(s): i/o timeout",
     "CannotPullContainerError: write /var/lib/docker/tmp/layer: no space left on device",
     "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s",
