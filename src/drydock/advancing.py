@@ -10,13 +10,16 @@ import json
 from dataclasses import dataclass
 
 from drydock import decision as decisions
+from drydock.children import is_users_end, what_to_change, with_failures
 from drydock.decision import Decision, Facts, decide, is_frozen_for, needs_job
 from drydock.detection import detect, shard_inputs
 from drydock.documents import Documents, Versioned
 from drydock.errors import Conflict, NotFound, RunMisconfigured
+from drydock.failures import POLICIES, classify
 from drydock.job_views import JobView
+from drydock.jobs import REFUSED
 from drydock.keys import ControlKeys, job_name
-from drydock.run_document import RunDocument, Stop, put_stop
+from drydock.run_document import RunDocument, Stop
 from drydock.services import Services
 from drydock.shard_document import (
     Round,
@@ -29,6 +32,7 @@ from drydock.shard_document import (
     record_job,
     renew_claim,
 )
+from drydock.stops import put_and_tell
 from drydock.submission import job_request, write_round
 
 # A function of ours lives 120 s at most while it submits; 60 s more and its claim is nobody's.
@@ -53,7 +57,7 @@ class EndedJob:
     """A job that an event says has ended: that cannot be unsaid, so nobody need ask Batch."""
 
     job_id: str
-    reason: str | None
+    view: JobView
 
 
 def advance(services: Services, run_id: str, shard: int, ended: EndedJob | None = None) -> Decision:
@@ -73,6 +77,7 @@ def advance(services: Services, run_id: str, shard: int, ended: EndedJob | None 
             facts=look.facts,
             now=services.now(),
             first_delay_s=min(FIRST_DELAY_S, services.settings.reconcile_seconds / 4),
+            max_memory_mib=services.settings.max_memory_mib,
         )
         try:
             if _carry_out(services, documents, look, decision):
@@ -89,19 +94,34 @@ def _look(
     document = documents.shard(run, shard, shard_inputs(services.store, run, shard))
     value = document.value
     owner_running = services.executions.is_running(run.owner)
+    current = value.current
     job: JobView | None = None
-    if needs_job(value) and value.current is not None and value.current.job_id is not None:
-        if ended is not None and ended.job_id == value.current.job_id:
-            job = JobView("ended", ended.reason)
-        else:
-            job = services.jobs.view(value.current.job_id)
+    if needs_job(value) and current is not None and current.job_id is not None:
+        job = _view(services, current.job_id, ended)
     facts: Facts | None = None
-    is_claimed = value.current is not None and value.current.state == "claimed"
+    is_claimed = current is not None and current.state == "claimed"
     if not is_claimed and not (job and job.state == "active") and not is_frozen_for(value, run):
         detected = detect(services.store, run, shard, value.inputs)
         speakers = len(detected.settlement.speakers)
-        facts = Facts(speakers, detected.parts, tuple(detected.settlement.remaining()))
+        facts = Facts(
+            speakers,
+            detected.parts,
+            tuple(detected.settlement.remaining()),
+            in_the_way=bool(detected.settlement.in_the_way()),
+        )
+        if job is not None and current is not None:
+            job = with_failures(services, run, shard, current, job, facts.remaining)
     return Look(run, document, owner_running, job, facts)
+
+
+def _view(services: Services, job_id: str, ended: EndedJob | None) -> JobView:
+    """What is known of a job; an event that leaves open who ended it makes us ask."""
+    if ended is None or ended.job_id != job_id:
+        return services.jobs.view(job_id)
+    if ended.view.is_terminated is None and is_users_end(ended.view):
+        asked = services.jobs.view(job_id)
+        return asked if asked.state == "ended" else ended.view
+    return ended.view
 
 
 def _carry_out(services: Services, documents: Documents, look: Look, decision: Decision) -> bool:
@@ -121,21 +141,39 @@ def _carry_out(services: Services, documents: Documents, look: Look, decision: D
             return True
         case decisions.EnterEpoch():
             documents.replace_shard(run_id, known, enter_epoch(document, look.run.epoch))
-        case decisions.CloseRound(progress, delay_s, reason):
-            closed = close_round(
-                document, now=services.now(), progress=progress, delay_s=delay_s, reason=reason
-            )
-            documents.replace_shard(run_id, known, closed)
-        case decisions.SubmitRound(number, places, queue):
-            claimed = _claim(
-                services, documents, look, decisions.SubmitRound(number, places, queue)
-            )
+        case decisions.CloseRound():
+            _close(services, documents, look, decision)
+        case decisions.SubmitRound():
+            claimed = _claim(services, documents, look, decision)
             _submit(services, documents, claimed, run_id)
         case decisions.EndJob(job_id, now):
             _end_job(services, documents, look, job_id, now=now)
         case decisions.TakeOverClaim(claimed_round):
             _take_over(services, documents, look, claimed_round)
     return False
+
+
+def _close(
+    services: Services, documents: Documents, look: Look, decision: decisions.CloseRound
+) -> None:
+    """Write down how a round ended; what nothing in the run can get past stops the run first."""
+    document, ended = look.document.value, _current(look.document.value)
+    hopeless = [name for name in decision.failures if POLICIES.get(name) == "stop_run"]
+    if hopeless and ended.epoch == look.run.epoch:
+        told = decision.texts.get(hopeless[0], "")
+        text = what_to_change(services, look.run, document.shard, ended.number, hopeless[0], told)
+        put_and_tell(services, look.run.run_id, Stop(look.run.epoch, "misconfiguration", text))
+    closed = close_round(
+        document,
+        now=services.now(),
+        progress=decision.progress,
+        delay_s=decision.delay_s,
+        reason=decision.reason,
+        failures=decision.failures,
+        texts=decision.texts,
+        withheld=decision.withheld,
+    )
+    documents.replace_shard(look.run.run_id, look.document, closed)
 
 
 def _end_job(
@@ -176,8 +214,11 @@ def _claim(
         settled_before=facts.settled,
         parts_before=facts.parts,
         job_definition_arn=look.run.current.job_definition_arn,
+        memory_mib=decision.memory_mib,
     )
     document = claim_round(look.document.value, claimed)
+    # Before the claim: whoever dies at any line after this one, somebody looks when it runs out.
+    services.messages.look_again(look.run.run_id, document.shard, LEASE_S)
     try:
         return documents.replace_shard(look.run.run_id, look.document, document)
     except Conflict:
@@ -205,8 +246,9 @@ def _submit(
     try:
         job_id = services.jobs.submit(job_request(services, run, document, claimed))
     except RunMisconfigured as error:
-        stop = Stop(run.epoch, "misconfiguration", str(error))
-        documents.change_run(run_id, lambda current: put_stop(current, stop))
+        verdict = classify(str(error).removeprefix(REFUSED), None, None)
+        advice = f"{verdict.advice} " if verdict.policy == "stop_run" else ""
+        put_and_tell(services, run_id, Stop(run.epoch, "misconfiguration", f"{advice}{error}"))
         _drop(services, documents, run_id, known, str(error))
         return
     _record(services, documents, run, known, job_id)

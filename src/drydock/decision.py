@@ -4,9 +4,11 @@ Whoever looks at a shard (a function that submits, an event that a job ended, th
 the same facts, asks :func:`decide`, carries the answer out by compare-and-swap and asks again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from drydock.job_views import JobView
+from drydock.policies import delay_after, is_exhausted, memory_for, policies_of, queue_for
 from drydock.run_document import RunDocument
 from drydock.shard_document import Ending, Queue, Round, ShardDocument
 
@@ -14,9 +16,6 @@ ABORTED = "drydock: aborted"
 SUPERSEDED = "drydock: superseded"
 STOPPED = "drydock: stopped"
 OWNER_NOT_RUNNING = "the run's owner is not running"
-
-MAX_DELAY_S = 900.0
-ROUNDS_ON_SPOT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,18 @@ class EnterEpoch:
 
 @dataclass(frozen=True, slots=True)
 class CloseRound:
-    """The current round's job has ended: write down what came of it."""
+    """The current round's job has ended: write down what came of it.
+
+    ``failures`` counts its children by class, with samples of ``texts``; ``withheld`` are ranges
+    of places whose child somebody terminated.
+    """
 
     progress: bool | None
     delay_s: float
     reason: str | None
+    failures: Mapping[str, int] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    withheld: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class SubmitRound:
     number: int
     places: tuple[int, ...]
     queue: Queue
+    memory_mib: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +122,13 @@ def decide(
     facts: Facts | None,
     now: float,
     first_delay_s: float,
+    max_memory_mib: int,
 ) -> Decision:
     """Say what to do about a shard.
 
     ``job`` must be given when :func:`needs_job` says so, ``facts`` unless that job is active.
     ``first_delay_s`` is the delay after the first round without progress; it doubles up to
-    15 minutes.
+    15 minutes. ``max_memory_mib`` is the most that a child is given after it ran out of memory.
     """
     ended = document.ended
     if ended and ended.epoch == run.epoch:
@@ -140,8 +148,17 @@ def decide(
         if job.state == "gone" and is_fresh:
             # DescribeJobs may not show a job that was submitted a moment ago.
             return WaitUntil(current.lease_until)
-        return _about_ended_job(document, current, job, _known(facts), first_delay_s)
-    return _about_next_round(run, document, _known(facts), owner_running=owner_running, now=now)
+        may_grow = max(current.memory_mib, _requested_mib(run)) < max_memory_mib
+        delay_s = delay_after(document, job.failures, first_delay_s, may_grow=may_grow)
+        return _about_ended_job(document, current, job, _known(facts), delay_s)
+    return _about_next_round(
+        run,
+        document,
+        _known(facts),
+        owner_running=owner_running,
+        now=now,
+        max_memory_mib=max_memory_mib,
+    )
 
 
 def _about_active_job(run: RunDocument, current: Round) -> Decision:
@@ -154,22 +171,37 @@ def _about_active_job(run: RunDocument, current: Round) -> Decision:
 
 
 def _about_ended_job(
-    document: ShardDocument, current: Round, job: JobView, facts: Facts, first_delay_s: float
+    document: ShardDocument, current: Round, job: JobView, facts: Facts, delay_s: float
 ) -> Decision:
     progress: bool | None = (
         facts.settled > current.settled_before or facts.parts > current.parts_before
     )
-    taken_away = job.reason in (ABORTED, SUPERSEDED, STOPPED) or current.epoch != document.epoch
+    taken_away = (
+        job.reason in (ABORTED, SUPERSEDED, STOPPED)
+        or current.ending is not None
+        or current.epoch != document.epoch
+        or "later" in policies_of(job.failures)
+    )
     if not progress and taken_away:
         progress = None
-    delay_s = 0.0
-    if progress is False:
-        delay_s = min(first_delay_s * 2.0**document.barren, MAX_DELAY_S)
-    return CloseRound(progress, delay_s, job.reason)
+    return CloseRound(
+        progress,
+        delay_s if progress is False else 0.0,
+        job.reason,
+        job.failures,
+        job.texts,
+        job.withheld,
+    )
 
 
 def _about_next_round(
-    run: RunDocument, document: ShardDocument, facts: Facts, *, owner_running: bool, now: float
+    run: RunDocument,
+    document: ShardDocument,
+    facts: Facts,
+    *,
+    owner_running: bool,
+    now: float,
+    max_memory_mib: int,
 ) -> Decision:
     if not facts.remaining:
         return Answer("complete")
@@ -177,17 +209,34 @@ def _about_next_round(
         return Leave(OWNER_NOT_RUNNING)
     if run.active_stop is not None:
         return Answer("stopped")
-    if max(document.barren, document.voidings) >= int(run.current.request["max_rounds"]):
+    places = _not_withheld(facts.remaining, document.withheld)
+    if not places:
+        return Answer("terminated")
+    max_rounds = int(run.current.request["max_rounds"])
+    memory_mib = memory_for(document, _requested_mib(run), max_memory_mib)
+    if document.voidings >= max_rounds or is_exhausted(document, max_rounds, memory_mib):
         return Answer("exhausted")
     if facts.in_the_way:
         # No worker could put its marker there: AggregateShard, which alone removes any, goes first.
         return Answer("blocked")
     if document.not_before is not None and now < document.not_before:
         return WaitUntil(document.not_before)
-    rounds_now = sum(1 for each in document.rounds if each.epoch == run.epoch)
-    queue: Queue = "on-demand" if rounds_now >= ROUNDS_ON_SPOT else "spot"
     number = document.rounds[-1].number + 1 if document.rounds else 0
-    return SubmitRound(number, facts.remaining, queue)
+    return SubmitRound(number, places, queue_for(document), memory_mib)
+
+
+def _requested_mib(run: RunDocument) -> int:
+    return int(run.current.request["resources"]["memory_mib"])
+
+
+def _not_withheld(
+    places: tuple[int, ...], withheld: tuple[tuple[int, int], ...]
+) -> tuple[int, ...]:
+    """The places outside of ranges; both are in order."""
+    if not withheld:
+        return places
+    held = {place for first, last in withheld for place in range(first, last + 1)}
+    return tuple(place for place in places if place not in held)
 
 
 def _known(facts: Facts | None) -> Facts:

@@ -16,6 +16,12 @@ EXIT_SCRATCH_FULL = 74
 EXIT_LATER = 75
 EXIT_MISCONFIGURED = 78
 
+# The class of what the worker itself found, and left a sentence about.
+MISCONFIGURATION = "misconfiguration"
+
+# https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html
+_TIME_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "
+
 # `<image>` is put in by who tells people.
 NO_WORKER = (
     "The image has no drydock worker: its command drydock-worker cannot be found. Wrap the image "
@@ -23,7 +29,9 @@ NO_WORKER = (
     "name."
 )
 
-Policy = Literal["again", "more_memory", "few_times", "later", "stop_run"]
+# again: as long as max_rounds allows. few_times: twice more. with_progress: after a round with
+# progress alone. later: we took it away, and go on where a run goes on. never: not in this epoch.
+Policy = Literal["again", "few_times", "with_progress", "more_memory", "stop_run", "later", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,24 @@ RULES = (
         status_reason="Your Spot Task was interrupted*",
     ),
     Rule(
+        "interrupted",
+        "again",
+        "The machine was taken away.",
+        status_reason="Task stopped during instance draining*",
+    ),
+    Rule(
+        "derived",
+        "again",
+        "The job failed because another one did, which says why.",
+        status_reason="Array Child Job failed*",
+    ),
+    Rule(
+        "derived",
+        "again",
+        "The job failed because another one did, which says why.",
+        status_reason="Dependent Job failed*",
+    ),
+    Rule(
         "aborted",
         "later",
         "drydock ended the job; starting the same request again goes on.",
@@ -63,7 +89,7 @@ RULES = (
     ),
     Rule(
         "timeout",
-        "again",
+        "with_progress",
         "The attempt ran out of time; raise attempt_seconds.",
         status_reason="Job attempt duration exceeded timeout*",
     ),
@@ -72,6 +98,12 @@ RULES = (
         "few_times",
         "The machine's disk had no room for the image.",
         container_reason="CannotPull*no space left on device*",
+    ),
+    Rule(
+        "image_disk_full",
+        "few_times",
+        "The machine's disk had no room for the container.",
+        container_reason="Cannot*Container*Thin Pool*",
     ),
     Rule(
         "image",
@@ -176,7 +208,7 @@ RULES = (
         exit_codes=(EXIT_OUT_OF_MEMORY,),
     ),
     Rule(
-        "misconfiguration",
+        MISCONFIGURATION,
         "stop_run",
         "The worker says that nothing in this run can work; its log says why.",
         exit_codes=(EXIT_MISCONFIGURED,),
@@ -196,10 +228,28 @@ RULES = (
         "the log says how many bytes were needed and how many were free.",
         exit_codes=(EXIT_SCRATCH_FULL,),
     ),
-    Rule("later", "later", "The worker left the rest to a later round.", exit_codes=(EXIT_LATER,)),
+    Rule(
+        "later",
+        "with_progress",
+        "The worker left the rest to a later round: its deadline came before any progress.",
+        exit_codes=(EXIT_LATER,),
+    ),
     Rule("again", "again", "The worker asked to be tried again.", exit_codes=(EXIT_AGAIN,)),
     Rule("interrupted", "again", "The container was told to stop.", exit_codes=(130, 143)),
     Rule("killed", "again", "The container was killed.", exit_codes=(137,)),
+    # SIGILL, SIGABRT, SIGFPE, SIGSEGV.
+    Rule(
+        "crashed",
+        "few_times",
+        "The container's own program crashed: check that the image suits the processors.",
+        exit_codes=(132, 134, 136, 139),
+    ),
+    Rule(
+        "capacity",
+        "again",
+        "There were no machines to be had.",
+        status_reason="*CAPACITY:*",
+    ),
     Rule(
         "blocked",
         "stop_run",
@@ -216,28 +266,59 @@ RULES = (
         "configuration",
         "stop_run",
         "The request's environment is longer than AWS Batch takes.",
-        status_reason="Container Overrides length*",
+        status_reason="*Container Overrides length*",
     ),
     Rule(
         "configuration",
         "stop_run",
         "The stack's queue or job definition is gone: deploy the stack again.",
-        status_reason="*JobQueue deleted*",
+        status_reason="*JobQueue*",
     ),
     Rule(
         "configuration",
         "stop_run",
         "The stack's queue or job definition is gone: deploy the stack again.",
-        status_reason="Job definition*does not exist*",
+        status_reason="*Job definition*does not exist*",
+    ),
+    Rule(
+        "configuration",
+        "stop_run",
+        "The stack's queue or job definition is gone: deploy the stack again.",
+        status_reason="*Job definition*deregistered*",
+    ),
+    Rule(
+        "configuration",
+        "stop_run",
+        "The queue's machines cannot run containers on EC2: check its compute environment.",
+        status_reason="*Job Queue is attached to Compute Environment*",
+    ),
+    Rule(
+        "configuration",
+        "stop_run",
+        "The job's command is malformed: no word of it may be empty.",
+        status_reason="*Command field cannot have empty strings*",
     ),
 )
+TERMINATED = Verdict(
+    "terminated",
+    "never",
+    "Somebody terminated the job; starting the same request again goes on.",
+)
 UNKNOWN = Verdict("unknown", "few_times", "Batch gave a reason that is not in the table.")
+# A class has one policy.
+POLICIES: dict[str, Policy] = {
+    each.failure_class: each.policy for each in (*RULES, TERMINATED, UNKNOWN)
+}
 
 
 def classify(
     status_reason: str | None, container_reason: str | None, exit_code: int | None
 ) -> Verdict:
-    """Say what a container's end means: the first rule of :data:`RULES` all of which holds."""
+    """Say what a container's end means: the first rule of :data:`RULES` all of which holds.
+
+    A job that its queue's time limit cancelled has the reason for which it could not start.
+    """
+    status_reason = (status_reason or "").removeprefix(_TIME_LIMIT)
     for rule in RULES:
         if rule.exit_codes is not None and exit_code not in rule.exit_codes:
             continue

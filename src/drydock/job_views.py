@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +56,40 @@ class JobView:
     failures: Mapping[str, int] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     withheld: tuple[tuple[int, int], ...] = ()
+
+
+def view_of(job: Mapping[str, Any]) -> JobView:
+    """A job as DescribeJobs or a state-change event shows it: both have one shape.
+
+    https://docs.aws.amazon.com/batch/latest/APIReference/API_JobDetail.html
+    """
+    attempts = job.get("attempts") or []
+    return JobView(
+        "ended" if job["status"] in ("SUCCEEDED", "FAILED") else "active",
+        job.get("statusReason"),
+        has_failed=job["status"] == "FAILED",
+        is_terminated=is_terminated(job),
+        last=attempt_of(attempts[-1]) if attempts else None,
+    )
+
+
+def attempt_of(attempt: Mapping[str, Any]) -> AttemptView:
+    """One entry of a job's ``attempts``, whose times are in milliseconds."""
+    container = attempt.get("container") or {}
+    return AttemptView(
+        attempt.get("statusReason"),
+        container.get("reason"),
+        container.get("exitCode"),
+        _seconds(attempt.get("startedAt")),
+        _seconds(attempt.get("stoppedAt")),
+    )
+
+
+def is_terminated(job: Mapping[str, Any]) -> bool | None:
+    """Whether somebody terminated or cancelled a job; None where Batch does not say."""
+    told = [job[name] for name in ("isTerminated", "isCancelled") if name in job]
+    return any(told) if told else None
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

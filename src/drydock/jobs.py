@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from drydock.errors import RunMisconfigured
-from drydock.job_views import ActiveJob, AttemptView, FailedChild, JobView
+from drydock.job_views import (
+    ActiveJob,
+    AttemptView,
+    FailedChild,
+    JobView,
+    attempt_of,
+    is_terminated,
+    view_of,
+)
 from drydock.outages import named_outages
 
 if TYPE_CHECKING:
@@ -27,6 +35,7 @@ MAX_ARRAY_SIZE = 10_000
 MAX_DESCRIBED = 100
 # https://docs.aws.amazon.com/batch/latest/APIReference/API_TerminateJobs.html
 MAX_TERMINATED = 50
+REFUSED = "AWS Batch refuses the job: "
 _SUBMIT_REFUSED = "ClientException"
 _SERVICE = "AWS Batch"
 
@@ -88,9 +97,7 @@ class Jobs:
             return self._client.submit_job(**arguments)["jobId"]
         except ClientError as error:
             if error.response["Error"]["Code"] == _SUBMIT_REFUSED:
-                raise RunMisconfigured(
-                    f"AWS Batch refuses the job: {error.response['Error']['Message']}"
-                ) from error
+                raise RunMisconfigured(f"{REFUSED}{error.response['Error']['Message']}") from error
             raise
 
     @named_outages(_SERVICE)
@@ -99,16 +106,7 @@ class Jobs:
         found = self._client.describe_jobs(jobs=[job_id])["jobs"]
         if not found:
             return JobView("gone")
-        job = found[0]
-        state: Literal["active", "ended"] = "active" if job["status"] in ACTIVE else "ended"
-        attempts = job.get("attempts", [])
-        return JobView(
-            state,
-            job.get("statusReason"),
-            has_failed=job["status"] == "FAILED",
-            is_terminated=_is_terminated(job),
-            last=_attempt(attempts[-1]) if attempts else None,
-        )
+        return view_of(found[0])
 
     def failed_children(self, job_id: str) -> Iterator[FailedChild]:
         """The children of an array that failed: a page of answers for 1,000 of them."""
@@ -124,7 +122,7 @@ class Jobs:
                         job.get("statusReason"),
                         container.get("reason"),
                         container.get("exitCode"),
-                        _is_terminated(job),
+                        is_terminated(job),
                     )
 
     @named_outages(_SERVICE)
@@ -139,7 +137,7 @@ class Jobs:
         Unknown ones are left out.
         """
         return {
-            job["jobId"]: [_attempt(attempt) for attempt in job.get("attempts", [])]
+            job["jobId"]: [attempt_of(attempt) for attempt in job.get("attempts", [])]
             for job in self._described(job_ids)
         }
 
@@ -218,23 +216,3 @@ def _running(job: Mapping[str, Any]) -> int:
     if "size" in array:
         return int(array.get("statusSummary", {}).get("RUNNING", 0))
     return int(job["status"] == "RUNNING")
-
-
-def _is_terminated(job: Mapping[str, Any]) -> bool | None:
-    told = [job[name] for name in ("isTerminated", "isCancelled") if name in job]
-    return any(told) if told else None
-
-
-def _attempt(attempt: Mapping[str, Any]) -> AttemptView:
-    container = attempt.get("container", {})
-    return AttemptView(
-        attempt.get("statusReason"),
-        container.get("reason"),
-        container.get("exitCode"),
-        _seconds(attempt.get("startedAt")),
-        _seconds(attempt.get("stoppedAt")),
-    )
-
-
-def _seconds(milliseconds: int | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000

@@ -58,6 +58,10 @@ class ControlKeys:
         """The slices of a shard that enumeration has cut so far."""
         return f"{self.root}manifest/{shard:06d}.begun"
 
+    def told(self, epoch: int, what: str) -> str:
+        """That people were told of something, once an epoch."""
+        return f"{self.root}told/{epoch}-{what}"
+
     def shard_document(self, shard: int) -> str:
         """The shard's rounds and how it ended."""
         return f"{self.root}shards/{shard:06d}.json"
@@ -120,6 +124,10 @@ class RunKeys:
     def shards(self) -> str:
         """The Map's items; the last object that enumeration writes."""
         return f"{self.manifest_folder()}shards.json"
+
+    def pilot_items(self) -> str:
+        """The Map's items before the others: the pilot's shard alone."""
+        return f"{self.manifest_folder()}pilot.json"
 
     def shard_folder(self, shard: int) -> str:
         """What tools wrote for a shard's inputs."""

@@ -3,16 +3,17 @@
 from typing import Any
 
 from drydock.advancing import EndedJob, advance
-from drydock.decision import STOPPED
-from drydock.detection import run_keys, shard_inputs
+from drydock.children import what_to_change
+from drydock.detection import shard_inputs
 from drydock.documents import Documents
-from drydock.errors import Malformed, NotFound
-from drydock.failures import EXIT_MISCONFIGURED, Verdict, classify
-from drydock.keys import JobIdentity, parse_job_name
-from drydock.run_document import Stop, put_stop
+from drydock.ends import told_of, verdict_of
+from drydock.errors import AlreadyExists, NotFound
+from drydock.failures import Verdict
+from drydock.job_views import FailedChild, attempt_of, is_terminated, view_of
+from drydock.keys import ControlKeys, JobIdentity, parse_job_name
+from drydock.run_document import Stop
 from drydock.services import Services
-
-_SENTENCE_BYTES = 2000
+from drydock.stopping import put_and_carry_out
 
 
 def resubmit_interrupted(services: Services, message: dict[str, Any]) -> str:
@@ -28,20 +29,20 @@ def resubmit_interrupted(services: Services, message: dict[str, Any]) -> str:
     job = parse_job_name(str(detail.get("jobName", "")))
     if job is None:
         return "not ours"
-    if message.get("detail-type") == "Batch Job Queue Blocked":
-        return _blocked(services, job, detail)
-    is_parent = "size" in detail.get("arrayProperties", {})
-    if detail["status"] == "FAILED" and not is_parent:
-        verdict = _verdict(detail)
+    array = detail.get("arrayProperties") or {}
+    is_blocked = message.get("detail-type") == "Batch Job Queue Blocked"
+    done = "left to its array"
+    if is_blocked or (detail["status"] == "FAILED" and "size" not in array):
+        child, verdict = _verdict(detail)
         if verdict.policy == "stop_run":
-            _stop(services, job, detail, verdict)
-            if "index" in detail.get("arrayProperties", {}):
-                return "stopped the run"
-    if "index" in detail.get("arrayProperties", {}):
-        return "left to its array"
+            done = _stop(services, job, child, verdict)
+        elif is_blocked:
+            return _tell_once(services, job, detail)
+    if is_blocked or "index" in array:
+        return done
     ended = None
     if detail["status"] in ("SUCCEEDED", "FAILED"):
-        ended = EndedJob(str(detail["jobId"]), detail.get("statusReason"))
+        ended = EndedJob(str(detail["jobId"]), view_of(detail))
     return _advance(services, job.run_id, job.shard, ended)
 
 
@@ -53,59 +54,59 @@ def _advance(services: Services, run_id: str, shard: int, ended: EndedJob | None
         return "no such run"
 
 
-def _verdict(detail: dict[str, Any]) -> Verdict:
-    """The class of a job's last attempt; the job's own reason may be that of its termination."""
-    attempts = detail.get("attempts") or [{}]
-    last = attempts[-1]
-    container = last.get("container") or detail.get("container", {})
-    reason = last.get("statusReason") or detail.get("statusReason")
-    return classify(reason, container.get("reason"), container.get("exitCode"))
+def _verdict(detail: dict[str, Any]) -> tuple[FailedChild, Verdict]:
+    """How a job that is no array's parent failed, and what that means."""
+    container, attempts = detail.get("container") or {}, detail.get("attempts") or []
+    child = FailedChild(
+        int((detail.get("arrayProperties") or {}).get("index", 0)),
+        detail.get("statusReason"),
+        container.get("reason"),
+        container.get("exitCode"),
+        is_terminated(detail),
+    )
+    return child, verdict_of(child, attempt_of(attempts[-1]) if attempts else None)
 
 
-def _stop(services: Services, job: JobIdentity, detail: dict[str, Any], verdict: Verdict) -> None:
-    """Stop the run, once, with the sentence that says what to change, and end the round's job."""
+def _stop(services: Services, job: JobIdentity, child: FailedChild, verdict: Verdict) -> str:
+    """Stop the run with the sentence that says what to change; of thousands that say it, the first.
+
+    Those that come after find the stop, and their job asked to end, and have nothing to do.
+    """
     documents = Documents(services.store, services.settings.control_bucket)
     try:
         run = documents.run(job.run_id).value
         inputs = shard_inputs(services.store, run, job.shard)
         document = documents.shard(run, job.shard, inputs).value
     except NotFound:
-        return
-    if job.round not in {each.number for each in document.rounds if each.epoch == run.epoch}:
+        return "no such run"
+    of_epoch = document.rounds_of_epoch if document.epoch == run.epoch else ()
+    told_of_round = next((each for each in of_epoch if each.number == job.round), None)
+    if told_of_round is None:
         # It tells of an earlier epoch: what was wrong then may have been mended since.
-        return
-    text = _sentence(services, job, detail, verdict)
-    stop = Stop(run.epoch, "misconfiguration", text)
-    changed = documents.change_run(job.run_id, lambda current: put_stop(current, stop))
-    if changed.stop == stop and run.active_stop is None:
-        services.messages.notify(f"drydock stopped {run.current.request['name']}", text)
-    parent_id = str(detail["jobId"]).partition(":")[0]
-    services.jobs.terminate(parent_id, STOPPED)
+        return "of an earlier epoch"
+    if run.active_stop is not None:
+        if told_of_round.state == "submitted" and told_of_round.ending is None:
+            return _advance(services, job.run_id, job.shard)
+        return "stopped already"
+    told = told_of(verdict, child)
+    text = what_to_change(services, run, job.shard, job.round, verdict.failure_class, told)
+    put_and_carry_out(services, job.run_id, Stop(run.epoch, "misconfiguration", text))
+    return "stopped the run"
 
 
-def _sentence(
-    services: Services, job: JobIdentity, detail: dict[str, Any], verdict: Verdict
-) -> str:
-    """The worker's own sentence when it left one, else that of the failure's class."""
-    container = detail.get("container", {})
-    if container.get("exitCode") == EXIT_MISCONFIGURED:
-        run = Documents(services.store, services.settings.control_bucket).run(job.run_id).value
-        key = run_keys(run).misconfigured(job.shard, job.round)
-        try:
-            body = services.store.get(run.output_bucket, key, last_byte=_SENTENCE_BYTES).body
-        except (NotFound, Malformed):
-            return verdict.advice
-        return body.decode(errors="replace").strip() or verdict.advice
-    told = container.get("reason") or detail.get("statusReason") or ""
-    advice = verdict.advice.replace("<image>", container.get("image") or "<image>")
-    return f"{advice} {told}".strip()
-
-
-def _blocked(services: Services, job: JobIdentity, detail: dict[str, Any]) -> str:
-    reason = str(detail.get("statusReason", ""))
-    verdict = classify(reason, None, None)
-    if verdict.policy == "stop_run":
-        _stop(services, job, detail, verdict)
-        return "stopped the run"
-    services.messages.notify("drydock waits for machines", f"{detail.get('jobName')}: {reason}")
+def _tell_once(services: Services, job: JobIdentity, detail: dict[str, Any]) -> str:
+    """Tell people, once an epoch, that the run waits for machines."""
+    bucket = services.settings.control_bucket
+    try:
+        run = Documents(services.store, bucket).run(job.run_id).value
+        key = ControlKeys(job.run_id).told(run.epoch, "waits")
+        services.store.put_once(bucket, key, b"")
+    except NotFound:
+        return "no such run"
+    except AlreadyExists:
+        return "told already"
+    name, reason = run.current.request["name"], detail.get("statusReason", "")
+    services.messages.notify(
+        "drydock waits for machines", f"{name} ({detail.get('jobName')}): {reason}"
+    )
     return "waits for machines"

@@ -5,6 +5,7 @@ transitions: plain data in, plain data out. Times are seconds since 1970.
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -68,7 +69,7 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class ShardDocument:
-    """The whole document. ``barren`` counts consecutive rounds without progress in this epoch.
+    """The whole document.
 
     ``voidings`` counts how often markers had to be voided in it: work that is never whole does not
     go on for ever. ``withheld`` are ranges of places (first and last) whose child somebody
@@ -79,7 +80,6 @@ class ShardDocument:
     inputs: int
     epoch: int
     rounds: tuple[Round, ...] = ()
-    barren: int = 0
     not_before: float | None = None
     ended: Ended | None = None
     frozen: Frozen | None = None
@@ -91,6 +91,30 @@ class ShardDocument:
     def current(self) -> Round | None:
         """The newest round."""
         return self.rounds[-1] if self.rounds else None
+
+    @property
+    def rounds_of_epoch(self) -> tuple[Round, ...]:
+        """The rounds that this epoch submitted, oldest first."""
+        return tuple(each for each in self.rounds if each.epoch == self.epoch)
+
+    @property
+    def barren_rounds(self) -> tuple[Round, ...]:
+        """This epoch's rounds since there was progress, newest first.
+
+        Ones that say nothing about progress, as they were taken away, are left out.
+        """
+        found: list[Round] = []
+        for each in reversed(self.rounds_of_epoch):
+            if each.progress:
+                break
+            if each.progress is False:
+                found.append(each)
+        return tuple(found)
+
+    @property
+    def barren(self) -> int:
+        """How many rounds without progress there are in a row."""
+        return len(self.barren_rounds)
 
     def to_json(self) -> bytes:
         """The object's bytes."""
@@ -108,6 +132,8 @@ def parse_shard_document(body: bytes) -> ShardDocument:
         rounds = tuple(Round(**each) for each in fields.pop("rounds"))
         ended, frozen = fields.pop("ended"), fields.pop("frozen")
         voided = tuple(fields.pop("voided"))
+        # Earlier versions counted what the rounds tell.
+        fields.pop("barren", None)
         withheld = tuple((first, last) for first, last in fields.pop("withheld", ()))
         return ShardDocument(
             rounds=rounds,
@@ -126,7 +152,6 @@ def enter_epoch(document: ShardDocument, epoch: int) -> ShardDocument:
     return replace(
         document,
         epoch=epoch,
-        barren=0,
         voidings=0,
         not_before=None,
         ended=None,
@@ -162,15 +187,38 @@ def close_round(
     progress: bool | None,
     delay_s: float,
     reason: str | None,
+    failures: Mapping[str, int] | None = None,
+    texts: Mapping[str, str] | None = None,
+    withheld: Iterable[tuple[int, int]] = (),
 ) -> ShardDocument:
-    """The document after its current round ended.
+    """The document after its current round ended; ``failures`` and ``texts`` are the round's.
 
     ``progress`` None: the round was taken away by ourselves and says nothing about progress.
+    ``withheld`` are further ranges of places for this epoch.
     """
-    barren = document.barren if progress is None else 0 if progress else document.barren + 1
-    closed = _with_current(document, state="ended", ended_at=now, progress=progress, reason=reason)
+    closed = _with_current(
+        document,
+        state="ended",
+        ended_at=now,
+        progress=progress,
+        reason=reason,
+        failures=dict(failures or {}),
+        texts=dict(texts or {}),
+    )
     not_before = now + delay_s if delay_s > 0 else None
-    return replace(closed, barren=barren, not_before=not_before)
+    joined = join_ranges((*document.withheld, *withheld))
+    return replace(closed, not_before=not_before, withheld=joined)
+
+
+def join_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Ranges of places (first and last) in order, those that touch or overlap as one."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return tuple(joined)
 
 
 def end(document: ShardDocument, ending: Ending) -> ShardDocument:

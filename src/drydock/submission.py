@@ -125,7 +125,7 @@ def job_request(
             "ATTEMPT_SECONDS": str(request["attempt_seconds"]),
         },
         vcpus=resources["vcpus"],
-        memory_mib=resources["memory_mib"],
+        memory_mib=claimed.memory_mib or resources["memory_mib"],
         gpus=resources["gpus"],
         timeout_s=request["attempt_seconds"] + BATCH_TIMEOUT_MARGIN_S,
         tags={**request["tags"], "drydock:run": run.run_id, "drydock:name": request["name"]},

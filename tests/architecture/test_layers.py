@@ -8,11 +8,14 @@ from tests.architecture.imports import ROOT, core_closure, core_modules, importe
 
 # Plain data in, plain data out: no AWS, no clock, no randomness, no environment.
 PURE = {
-    *("accounting", "concurrency", "decision", "effort", "errors", "failures", "globs", "images"),
-    *("job_views", "keys", "markers", "parts", "planning", "ranking", "run_document"),
-    *("shard_document", "task_document", "tasks", "templates", "uris", "variables"),
+    *("accounting", "concurrency", "decision", "effort", "ends", "errors", "failures", "globs"),
+    *("images", "job_views", "keys", "markers", "parts", "planning", "policies", "ranking"),
+    *("run_document", "shard_document", "task_document", "tasks", "templates", "uris"),
+    "variables",
     # Slices of big files.
     *("cutters", "records"),
+    # What a run will cost, and costs.
+    *("budget", "pilot"),
 }
 # Where the world's data come in: each with the one library that it is there for.
 TOOLS = ("tool", "vina", "dock38", "openmm", "program", "script", "command")
@@ -25,9 +28,10 @@ ADAPTERS = {"access", "executions", "jobs", "messages", "multipart", "outages", 
 SERVICES = {"services"}
 # What the functions do, one step each: pure decisions between reads and writes through the doors.
 STEPS = {
-    *("advancing", "aggregation", "checking", "detection", "documents", "enumeration", "inputs"),
-    *("intake", "ledger", "merging", "opening", "outcome", "resubmission", "shard_effort"),
-    *("slicing", "stopping", "stops", "submission"),
+    *("advancing", "aggregation", "checking", "children", "detection", "documents"),
+    *("enumeration", "inputs", "intake", "ledger", "merging", "opening", "outcome"),
+    *("resubmission", "shard_effort", "slicing", "stopping", "stops", "submission"),
+    *("judging", "spending"),
 }
 IMPURE_STDLIB = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "datetime"}
 AWS = {"boto3", "botocore"}

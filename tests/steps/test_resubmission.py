@@ -35,7 +35,10 @@ def test_an_event_of_a_run_that_was_removed_is_no_error(world, run_id, job):
     event = world.ended(job, "FAILED")
     world.remove("drydock-control", f"runs/{run_id}/run.json")
     assert handle(world, event) == "no such run"
-    assert handle(world, world.child_failed(job, exitCode=78)) == "stopped the run"
+    assert handle(world, world.child_failed(job, exitCode=78)) == "no such run"
+    blocked = {"jobId": "j", "jobName": job.request.name, "statusReason": "CAPACITY:x - y"}
+    event = {"detail-type": "Batch Job Queue Blocked", "detail": blocked}
+    assert handle(world, event) == "no such run"
     assert handle(world, {"advance": {"run_id": run_id, "shard": 0}}) == "no such run"
 
 
@@ -51,7 +54,7 @@ def test_a_child_without_vina_stops_the_run_with_the_workers_sentence(world, run
         handle(world, world.child_failed(job, index, exitCode=78))
     stop = world.run(run_id).active_stop
     assert (stop.reason, stop.text) == ("misconfiguration", "vina is missing in the image")
-    assert job.terminated[0] == "drydock: stopped"
+    assert (job.cancelled, job.terminated) == (["drydock: stopped"], [])
     assert world.told() == [("drydock stopped a-run", "vina is missing in the image")]
     handle(world, world.ended(job, "FAILED", "drydock: stopped"))
     assert world.executions.answers == {"token": [{"ended": "stopped"}]}
@@ -63,8 +66,7 @@ def test_a_child_without_vina_stops_the_run_with_the_workers_sentence(world, run
     [
         ({"exitCode": 78}, "The worker says that nothing in this run can work"),
         ({"exitCode": 126}, "The container's command may not be executed"),
-        ({"exitCode": 127}, "`make image FROM=<image>`"),
-        ({"exitCode": 127, "image": "lab/vina:2"}, "`make image FROM=lab/vina:2`"),
+        ({"exitCode": 127}, "`make image FROM=123456789012.dkr.ecr.us-east-1."),
         (
             {"reason": "CannotPullContainerError: pull access denied for lab/vina"},
             "pull access denied for lab/vina",
@@ -143,7 +145,7 @@ def test_a_blocked_queue_stops_the_run_or_is_told(world, run_id, job, reason, st
     detail = {"jobId": job.job_id, "jobName": job.request.name, "statusReason": reason}
     handle(world, {"detail-type": "Batch Job Queue Blocked", "detail": detail})
     assert (world.run(run_id).active_stop is not None) == stops
-    assert bool(job.terminated) == stops
+    assert bool(job.cancelled) == stops
     assert reason.split(" - ")[0] in world.told()[0][1]
 
 

@@ -4,7 +4,8 @@ Looks, claims, submissions and records of several actors are interleaved one ste
 them may die between steps. Jobs end, are reclaimed or vanish; the owner dies, stops, starts again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from itertools import pairwise
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -43,6 +44,8 @@ from drydock.shard_document import (
 )
 
 INPUTS, LEASE_S, MAX_ROUNDS = 3, 180.0, 3
+MEMORY, MAX_MEMORY = 2000, 16_000
+CLASSES = ["interrupted", "unknown", "timeout", "out_of_memory", "terminated", "aborted"]
 
 
 @dataclass
@@ -51,7 +54,13 @@ class Job:
     epoch: int
     places: tuple[int, ...]
     state: str = "active"
+    failures: dict[str, int] = field(default_factory=dict)
+    withheld: tuple[tuple[int, int], ...] = ()
     reason: str | None = None
+
+    def view(self):
+        more = {"failures": self.failures, "withheld": self.withheld}
+        return JobView(self.state, self.reason, **(more if self.state == "ended" else {}))
 
 
 @dataclass
@@ -65,7 +74,12 @@ class Actor:
 
 
 def epoch(number):
-    return Epoch(number, f"owner-{number}", 0.0, {"max_rounds": MAX_ROUNDS}, "image", "def")
+    request = {"max_rounds": MAX_ROUNDS, "resources": {"memory_mib": MEMORY}}
+    return Epoch(number, f"owner-{number}", 0.0, request, "image", "def")
+
+
+def vars_of(decision):
+    return {each.name: getattr(decision, each.name) for each in fields(decision)}
 
 
 class Shard(RuleBasedStateMachine):
@@ -100,7 +114,7 @@ class Shard(RuleBasedStateMachine):
         job = None
         if needs_job(self.document):
             found = self.current_job()
-            job = JobView("gone") if found is None else JobView(found.state, found.reason)
+            job = JobView("gone") if found is None else found.view()
         return decide(
             self.run,
             self.document,
@@ -109,6 +123,7 @@ class Shard(RuleBasedStateMachine):
             facts=self.facts(),
             now=self.now,
             first_delay_s=60.0,
+            max_memory_mib=MAX_MEMORY,
         )
 
     def look(self):
@@ -120,16 +135,12 @@ class Shard(RuleBasedStateMachine):
                 self.answer(ending)
             case EnterEpoch():
                 self.swap(enter_epoch(document, self.run.epoch))
-            case CloseRound(progress, delay_s, reason):
-                self.swap(
-                    close_round(
-                        document, now=self.now, progress=progress, delay_s=delay_s, reason=reason
-                    )
-                )
+            case CloseRound():
+                self.swap(close_round(document, now=self.now, **vars_of(found)))
             case EndJob(job_id, now):
                 self.end_job(job_id, now)
-            case SubmitRound(number, places, queue):
-                self.claim(number, places, queue)
+            case SubmitRound():
+                self.claim(found)
             case TakeOverClaim(claimed):
                 self.take_over(claimed)
             case WaitUntil(time):
@@ -144,9 +155,11 @@ class Shard(RuleBasedStateMachine):
             assert not self.facts().remaining
         elif ending == "stopped":
             assert self.run.active_stop is not None
+        elif ending == "terminated":
+            assert set(self.facts().remaining) <= self.withheld()
         else:
-            rounds = [r for r in self.document.rounds if r.epoch == self.run.epoch]
-            assert [r.progress for r in rounds].count(False) >= MAX_ROUNDS
+            patient = self.document.barren >= MAX_ROUNDS
+            assert patient or self.document.barren_rounds[0].failures
         if self.document.ended is None:
             self.swap(end(self.document, ending))
         assert self.document.ended == Ended(self.run.epoch, ending)
@@ -160,11 +173,21 @@ class Shard(RuleBasedStateMachine):
             self.terminate(job, STOPPED)
         self.swap(ask_to_end(self.document, "terminated" if now else "cancelled"))
 
-    def claim(self, number, places, queue):
+    def withheld(self):
+        return {place for first, last in self.document.withheld for place in range(first, last + 1)}
+
+    def claim(self, wanted):
+        number, places = wanted.number, wanted.places
         assert self.running
         assert self.run.active_stop is None
         assert self.document.epoch == self.run.epoch
-        assert places == self.facts().remaining
+        assert places
+        assert set(places) == set(self.facts().remaining) - self.withheld()
+        last = self.document.current
+        if last is not None and last.epoch == self.run.epoch and last.progress is False:
+            only_memory = set(last.failures) == {"out_of_memory"}
+            assert not (only_memory and last.memory_mib == wanted.memory_mib)
+            assert set(last.failures) != {"timeout"}
         assert self.document.current is None or self.document.current.state == "ended"
         assert number == len(self.document.rounds)
         self.count += 1
@@ -174,7 +197,8 @@ class Shard(RuleBasedStateMachine):
             unique=str(self.count),
             size=len(places),
             jobs=len(places),
-            queue=queue,
+            queue=wanted.queue,
+            memory_mib=wanted.memory_mib,
             state="claimed",
             lease_until=self.now + LEASE_S,
             claimed_at=self.now,
@@ -237,10 +261,17 @@ class Shard(RuleBasedStateMachine):
         self.actors.remove(data.draw(st.sampled_from(self.actors)))
 
     @precondition(lambda self: self.live())
-    @rule(data=st.data(), reason=st.sampled_from([None, "Host EC2 terminated", ABORTED]))
-    def a_job_ends(self, data, reason):
+    @rule(
+        data=st.data(),
+        reason=st.sampled_from([None, "Array Child Job failed", ABORTED]),
+        failures=st.dictionaries(st.sampled_from(CLASSES), st.just(1), max_size=2),
+    )
+    def a_job_ends(self, data, reason, failures):
         job = data.draw(st.sampled_from(self.live()))
-        job.state, job.reason = "ended", reason
+        job.state, job.reason, job.failures = "ended", reason, failures
+        if "terminated" in failures and job.places and job.epoch == self.document.epoch:
+            place = data.draw(st.sampled_from(job.places))
+            job.withheld = ((place, place),)
 
     @precondition(lambda self: self.live())
     @rule(data=st.data())
@@ -314,7 +345,14 @@ class Shard(RuleBasedStateMachine):
 
     @invariant()
     def barren_rounds_are_capped(self):
-        assert self.document.barren <= MAX_ROUNDS
+        """Those that wanted memory alone come on top: it is doubled three times here."""
+        assert self.document.barren <= MAX_ROUNDS + 3
+
+    @invariant()
+    def memory_grows_and_on_demand_stays_within_an_epoch(self):
+        for before, after in pairwise(self.document.rounds_of_epoch):
+            assert MEMORY <= before.memory_mib <= after.memory_mib <= MAX_MEMORY
+            assert before.queue == "spot" or after.queue == "on-demand"
 
     @invariant()
     def one_recorded_job_goes_on_at_a_time(self):
@@ -336,7 +374,10 @@ class Shard(RuleBasedStateMachine):
                 self.step(actor)
             found = self.look()
             if isinstance(found, Answer):
-                assert found == Answer("exhausted" if self.facts().remaining else "complete")
+                left = set(self.facts().remaining)
+                held = bool(left) and left <= self.withheld()
+                expected = "terminated" if held else "exhausted" if left else "complete"
+                assert found == Answer(expected) or self.document.ended is not None
                 break
             if isinstance(found, WaitUntil):
                 self.now = found.time

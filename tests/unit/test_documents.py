@@ -21,11 +21,13 @@ from drydock.shard_document import (
     Frozen,
     Round,
     ShardDocument,
+    ask_to_end,
     claim_round,
     close_round,
     end,
     enter_epoch,
     freeze,
+    join_ranges,
     parse_shard_document,
     record_job,
     renew_claim,
@@ -180,17 +182,68 @@ def test_a_round_goes_from_claim_to_job_to_end():
 
 @pytest.mark.parametrize(("progress", "barren"), [(True, 0), (False, 3), (None, 2)])
 def test_rounds_without_progress_are_counted_in_a_row(progress, barren):
-    document = claim_round(ShardDocument(0, 3, 1, barren=2), a_round())
+    document = ShardDocument(0, 3, 1)
+    for number, before in enumerate([False, True, False, None, False]):
+        document = claim_round(document, a_round(number))
+        document = close_round(document, now=6.0, progress=before, delay_s=0.0, reason=None)
+    document = claim_round(document, a_round(5))
+    assert document.barren == 2
     closed = close_round(document, now=7.0, progress=progress, delay_s=60.0, reason=None)
     assert (closed.barren, closed.not_before) == (barren, 67.0)
+    assert [each.number for each in closed.barren_rounds][-2:] == ([4, 2] if barren else [])
 
 
 def test_a_new_epoch_forgets_ends_and_waits_and_keeps_rounds():
-    document = end(claim_round(ShardDocument(0, 3, 1, barren=2), a_round()), "stopped")
+    document = claim_round(ShardDocument(0, 3, 1), a_round())
+    document = close_round(
+        document, now=7.0, progress=False, delay_s=9.0, reason="r", withheld=[(1, 1)]
+    )
+    assert (document.barren, document.withheld, document.not_before) == (1, ((1, 1),), 16.0)
+    document = end(document, "stopped")
     assert document.ended == Ended(1, "stopped")
     entered = enter_epoch(freeze(document, "key", {}), 2)
     assert (entered.epoch, entered.barren, entered.ended, entered.frozen) == (2, 0, None, None)
+    assert (entered.withheld, entered.not_before) == ((), None)
     assert entered.rounds == document.rounds
+
+
+def test_a_round_keeps_how_its_children_failed_and_what_was_asked_of_its_job():
+    document = record_job(claim_round(ShardDocument(0, 3, 1), a_round()), "job")
+    asked = ask_to_end(document, "cancelled")
+    closed = close_round(
+        asked,
+        now=7.0,
+        progress=None,
+        delay_s=0.0,
+        reason="r",
+        failures={"unknown": 2},
+        texts={"unknown": "why"},
+    )
+    read = parse_shard_document(closed.to_json())
+    assert read == closed
+    assert (read.current.failures, read.current.texts) == ({"unknown": 2}, {"unknown": "why"})
+    assert read.current.ending == "cancelled"
+
+
+def test_withheld_places_are_kept_as_ranges_that_do_not_touch():
+    ranges = [(7, 7), (3, 4), (5, 5), (1, 1), (4, 6)]
+    assert join_ranges(ranges) == ((1, 1), (3, 7))
+    assert join_ranges([]) == ()
+    document = claim_round(ShardDocument(0, 9, 1, withheld=((1, 2),)), a_round())
+    closed = close_round(
+        document, now=7.0, progress=None, delay_s=0.0, reason=None, withheld=[(8, 8), (3, 3)]
+    )
+    assert closed.withheld == ((1, 3), (8, 8))
+    assert parse_shard_document(closed.to_json()) == closed
+
+
+def test_a_document_of_an_earlier_version_is_read():
+    known = record_job(claim_round(ShardDocument(0, 3, 1), a_round()), "job")
+    fields = json.loads(known.to_json())
+    for name in ("memory_mib", "failures", "texts", "ending"):
+        del fields["rounds"][0][name]
+    del fields["withheld"]
+    assert parse_shard_document(json.dumps(fields | {"barren": 2}).encode()) == known
 
 
 def test_what_is_frozen_stays_until_failures_are_reopened():

@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from drydock.failures import RULES, UNKNOWN, classify
+from drydock.failures import POLICIES, RULES, TERMINATED, UNKNOWN, classify
 
 ESSENTIAL = "Essential container in task exited"
 PULL = "CannotPullContainerError: Error response from daemon: "
@@ -106,7 +106,7 @@ CASES = [
         "Task failed to start",
         "CannotCreateContainerError: devmapper: Thin Pool has 10 free data blocks",
         None,
-        "start",
+        "image_disk_full",
         "few_times",
     ),
     (
@@ -135,14 +135,14 @@ CASES = [
     (ESSENTIAL, None, 130, "interrupted", "again"),
     (ESSENTIAL, None, 1, "again", "again"),
     (ESSENTIAL, None, 71, "out_of_memory", "more_memory"),
-    (ESSENTIAL, None, 75, "later", "later"),
+    (ESSENTIAL, None, 75, "later", "with_progress"),
     (ESSENTIAL, None, 78, "misconfiguration", "stop_run"),
     (ESSENTIAL, None, 126, "command", "stop_run"),
     (ESSENTIAL, None, 127, "command", "stop_run"),
-    (ESSENTIAL, None, 139, "unknown", "few_times"),
+    *((ESSENTIAL, None, code, "crashed", "few_times") for code in (132, 134, 136, 139)),
     (ESSENTIAL, None, 2, "unknown", "few_times"),
-    ("Job attempt duration exceeded timeout", None, 137, "timeout", "again"),
-    ("Job attempt duration exceeded timeout", None, None, "timeout", "again"),
+    ("Job attempt duration exceeded timeout", None, 137, "timeout", "with_progress"),
+    ("Job attempt duration exceeded timeout", None, None, "timeout", "with_progress"),
     ("drydock: aborted", None, 143, "aborted", "later"),
     ("drydock: superseded", None, None, "aborted", "later"),
     ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - x", None, None, "blocked", "stop_run"),
@@ -163,7 +163,47 @@ CASES = [
         "blocked",
         "stop_run",
     ),
-    ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - x", None, None, "unknown", "few_times"),
+    ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - x", None, None, "capacity", "again"),
+    (
+        (
+            "Canceled by JobStateTimeLimit action due to reason: "
+            "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no [c7i.large]"
+        ),
+        None,
+        None,
+        "capacity",
+        "again",
+    ),
+    (
+        "Canceled by JobStateTimeLimit action due to reason: Host EC2 (instance i-1) terminated.",
+        None,
+        None,
+        "interrupted",
+        "again",
+    ),
+    ("Task stopped during instance draining", None, None, "interrupted", "again"),
+    ("Array Child Job failed", None, None, "derived", "again"),
+    ("Dependent Job failed", None, None, "derived", "again"),
+    ("Job definition drydock:1 deregistered", None, None, "configuration", "stop_run"),
+    (
+        (
+            "Error executing request, Exception : Job Queue is attached to Compute Environment "
+            "that can not run Jobs with capability EC2, RequestId: 1"
+        ),
+        None,
+        None,
+        "configuration",
+        "stop_run",
+    ),
+    (
+        "Error executing request, Exception : JobQueue spot not found, RequestId: 1",
+        None,
+        None,
+        "configuration",
+        "stop_run",
+    ),
+    ("Command field cannot have empty strings", None, None, "configuration", "stop_run"),
+    ("Job definition drydock:1 does not exist", None, None, "configuration", "stop_run"),
     ("UNDETERMINED - Batch job is blocked", None, None, "unknown", "few_times"),
     ("Container Overrides length must be at most 8192", None, None, "configuration", "stop_run"),
     ("JobQueue deleted", None, None, "configuration", "stop_run"),
@@ -209,3 +249,10 @@ def test_no_rule_says_nothing():
             or not fnmatchcase("", rule.container_reason)
             or rule.exit_codes
         )
+
+
+def test_a_class_has_one_policy():
+    for rule in RULES:
+        assert POLICIES[rule.failure_class] == rule.policy
+    assert POLICIES["terminated"] == TERMINATED.policy == "never"
+    assert POLICIES["unknown"] == "few_times"
