@@ -2,7 +2,9 @@
 
 import json
 import random
+import re
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +20,12 @@ _LOOK_S = 0.25
 _START_S = 60.0
 # How long after the storm the runs may take to their end, beside the storm's own length.
 _PATIENCE_S = 300.0
+_ABORTED_A_TURN = 0.015
+# How a function's log names the error that ended a call, and the names that are meant to.
+_ERROR = re.compile(r"^\[ERROR\] ([A-Za-z.]+):", re.MULTILINE)
+_NAMED = {"Conflict", "StoreUnavailable", "ServiceUnavailable", "RunSuperseded"}
+# Likewise for executions; the last is what this file stops them with.
+_ENDED = {"RunIncomplete", "Conflict", "StoreUnavailable", "ServiceUnavailable", "Chaos"}
 # A start under a calm sky: the first may still meet what the storm left, a later one must do.
 _CALM_STARTS = 3
 
@@ -31,8 +39,10 @@ class Plan:
     inputs: int
     seconds: float
     deaths: int
-    request_faults: float = 0.05
-    handler_kills: float = 0.05
+    # The parts hit of requests of workers and handlers, of handlers' calls, of events.
+    requests: float = 0.05
+    handlers: float = 0.1
+    events: float = 0.25
     machines: int = 4
 
 
@@ -96,6 +106,7 @@ class Campaign:
             for name, request in self.work.requests.items()
         }
         self._check_scratch(kind)
+        self._check_errors(kind)
         left = self._stack.close()
         if left:
             self.report.problems.append(f"{kind}: processes {left} are left")
@@ -105,7 +116,7 @@ class Campaign:
         """Seconds a step, so that the stormy run lasts about as long as the storm."""
         plan = self.plan
         steps = plan.inputs * workload.STEPS * 0.75
-        return 0.0 if kind == "quiet" else 0.4 * plan.seconds * plan.machines / steps
+        return 0.0 if kind == "quiet" else 0.25 * plan.seconds * plan.machines / steps
 
     # -- the two kinds of waiting
 
@@ -120,17 +131,19 @@ class Campaign:
         plan, began = self.plan, time.monotonic()
         monkey = Monkey(plan.seed, self.story)
         deaths = self._moments_of_death()
-        self._stack.ask("weather", rate=plan.request_faults, handlers=plan.handler_kills)
+        self._begin_storm()
         while self._running and (now_s := time.monotonic() - began) < plan.seconds:
             if deaths and now_s >= deaths[0]:
                 deaths.pop(0)
                 self._die_and_go_on()
             monkey.act(self._stack, now_s)
+            if self._random.random() < _ABORTED_A_TURN and self._running:
+                self._abort(self._random.choice(sorted(self._running)))
             self._look()
             self._progress(now_s)
             time.sleep(monkey.pause_s())
         monkey.rest()
-        self._stack.ask("weather", rate=0.0, handlers=0.0)
+        self._stack.ask("weather", requests=0.0, handlers=0.0, events=0.0)
         self._stack.ask("outage", seconds=0.0)
         self.story.tell("campaign", "calm", after_s=round(time.monotonic() - began, 1))
         self.report.seconds["storm"] = time.monotonic() - began
@@ -149,10 +162,16 @@ class Campaign:
         if left:
             self.report.problems.append(f"processes {left} outlived the embedded AWS")
         self._start_stack()
-        self._stack.ask("weather", rate=self.plan.request_faults, handlers=self.plan.handler_kills)
+        self._begin_storm()
         for name in self._running:
             self.report.starts.append(f"{name}: died with the embedded AWS")
         self._running = {name: self._upload(name) for name in self._running}
+
+    def _begin_storm(self) -> None:
+        plan = self.plan
+        self._stack.ask(
+            "weather", requests=plan.requests, handlers=plan.handlers, events=plan.events
+        )
 
     # -- executions
 
@@ -175,6 +194,11 @@ class Campaign:
             time.sleep(_LOOK_S / 5)
         return new.pop()
 
+    def _abort(self, name: str) -> None:
+        """Stop an execution as its user may, whatever it is doing; it is started again then."""
+        self.story.tell("campaign", "StopExecution", request=name)
+        self._stack.states.stop_execution(executionArn=self._running[name], error="Chaos")
+
     def _executions(self) -> set[str]:
         page = self._stack.states.list_executions(stateMachineArn=self._stack.machine_arn)
         return {each["executionArn"] for each in page["executions"]}
@@ -185,10 +209,15 @@ class Campaign:
             described = self._stack.states.describe_execution(executionArn=arn)
             if described["status"] == "RUNNING":
                 continue
+            if other := _duplicate_of(described):
+                self._running[name] = other
+                continue
             error, cause = described.get("error"), str(described.get("cause"))[:300]
             ended = described["status"] + (f" {error}: {cause}" if error else "")
             self.story.tell("campaign", "end", request=name, ended=ended)
             self.report.starts.append(f"{name}: {ended}")
+            if error and error not in _ENDED:
+                self.report.problems.append(f"an execution of {name} {ended}")
             if described["status"] == "SUCCEEDED":
                 del self._running[name]
             else:
@@ -219,6 +248,15 @@ class Campaign:
                 if found := sorted(path.name for path in base.iterdir()):
                     self.report.problems.append(f"{kind}: scratch is left in {base}: {found}")
 
+    def _check_errors(self, kind: str) -> None:
+        """Functions may fail, but by names that the state machine knows what to do about."""
+        for log in sorted(Path(self._settings.directory).glob("logs/*.log")):
+            told = _ERROR.findall(log.read_text(errors="replace"))
+            for error, count in Counter(told).items():
+                self.story.tell(log.stem, error, count=count)
+                if error not in _NAMED:
+                    self.report.problems.append(f"{kind}: {log.stem} failed with {error}, {log}")
+
     def _progress(self, now_s: float) -> None:
         settled = sum(
             1
@@ -243,3 +281,8 @@ class Campaign:
         return replace(
             calm, reconcile_s=10, lease_s=8.0, clock_part=0.3, clock_s=300.0, disk_part=0.06
         )
+
+
+def _duplicate_of(described: dict) -> str | None:
+    """The execution that does the work of one whose upload was delivered twice."""
+    return json.loads(described.get("output") or "{}").get("duplicate_of")

@@ -17,7 +17,7 @@ from pathlib import Path
 from local.deploy import EMBEDDED_PARAMETERS, STACK_IMAGE, deploy
 from local.embedded import EmbeddedAws
 from local.lambda_process import LambdaProcess
-from tests.chaos.faults import FaultyService, Weather
+from tests.chaos.faults import FaultyDelivery, FaultyService, Weather
 from tests.chaos.story import Story
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ class Settings:
     clock_part: float = 0.0
     clock_s: float = 0.0
     disk_part: float = 0.0
-    disk_bytes: tuple[int, int] = (32_768, 262_144)
+    free_bytes: tuple[int, int] = (32_768, 262_144)
 
 
 class Owner:
@@ -63,6 +63,9 @@ class Owner:
         )
         for name in ("s3", "batch", "states"):
             self._make_faulty(name)
+        aws.bus._deliver = FaultyDelivery(
+            aws.bus._deliver, weather=self._weather, seed=settings.seed, story=self._story
+        )
         self._make_strange(aws.batch._processes, self._twists_of_worker)
         self._make_strange(aws.lambdas._warm, self._twists_of_handler)
         self._kill_handlers()
@@ -83,9 +86,10 @@ class Owner:
         what = order.pop("do")
         return getattr(self, f"do_{what}")(**order)
 
-    def do_weather(self, rate: float, handlers: float) -> None:
-        """From now on that part of requests fails and that part of handlers is killed."""
-        self._weather.rate, self._weather.handlers = rate, handlers
+    def do_weather(self, requests: float, handlers: float, events: float) -> None:
+        """From now on those parts are hit."""
+        weather = self._weather
+        weather.requests, weather.handlers, weather.events = requests, handlers, events
 
     def do_outage(self, seconds: float) -> None:
         """S3 answers nobody of ours but with 503 for a while."""
@@ -124,9 +128,19 @@ class Owner:
             services[name],
             weather=self._weather,
             hits=self._is_ours,
+            callers=self._callers,
             seed=self._settings.seed,
             story=self._story,
         )
+
+    def _callers(self) -> list[int]:
+        """Processes of workers and handlers that run."""
+        handles = [
+            handle
+            for processes in (self._aws.batch._processes, self._aws.lambdas._warm)
+            for handle, _ in list(processes._handles.values())
+        ]
+        return [each.pid for each in handles if each.pid]
 
     @staticmethod
     def _is_ours(access_key: str) -> bool:
@@ -150,9 +164,9 @@ class Owner:
         settings, twists = self._settings, {}
         if self._chance() < settings.clock_part:
             twists["clock_s"] = settings.clock_s
-        if self._chance() < settings.disk_part and self._weather.rate and "SHRTCACHE" in env:
+        if self._chance() < settings.disk_part and self._weather.requests and "SHRTCACHE" in env:
             twists["disk"] = env["SHRTCACHE"]
-            twists["disk_bytes"] = self._number(*settings.disk_bytes)
+            twists["free_bytes"] = self._number(*settings.free_bytes)
         return twists | ({"name": env["AWS_BATCH_JOB_ID"]} if twists else {})
 
     def _twists_of_handler(self, env) -> dict:

@@ -45,7 +45,10 @@ class Story:
 
     def counts(self) -> Counter:
         """How often each thing was done, by who and what."""
-        return Counter((event.who, event.what) for event in self.events())
+        found: Counter = Counter()
+        for event in self.events():
+            found[event.who, event.what] += event.about.get("count", 1)
+        return found
 
     def readable(self) -> str:
         """The story for people, seconds from its first line."""

@@ -2,8 +2,8 @@
 
     tests.chaos.strange <twists as JSON> <module> <its arguments>
 
-Twists: `clock_s` (the wall clock jumps by up to so many seconds, again and again), `disk_bytes`
-and `disk` (a folder becomes a disk of that size), `lease_s` (claims are silent sooner).
+Twists: `clock_s` (the wall clock jumps by up to so many seconds, again and again), `free_bytes`
+and `disk` (a folder becomes a disk with so much room), `lease_s` (claims are silent sooner).
 
 The clock is `time.time` and `time.time_ns`, which is all that drydock asks; the monotonic clock
 does not jump on real machines either. The disk is a tmpfs in a mount namespace of the process's
@@ -28,6 +28,7 @@ _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _JUMPS_S = (1.0, 6.0)
 _FILES_BEFORE_FULL = 6
+_DISK_BYTES = 16 * 1024 * 1024
 
 
 def main() -> None:
@@ -37,9 +38,9 @@ def main() -> None:
     if twists.get("clock_s"):
         _let_clock_jump(random.Random(twists["seed"]), twists["clock_s"])
         story.tell("clock", "jumping clock", pid=os.getpid(), process=twists["name"])
-    if twists.get("disk_bytes"):
-        how = _shrink_disk(twists["disk"], twists["disk_bytes"])
-        story.tell("disk", f"full disk ({how})", size=twists["disk_bytes"], process=twists["name"])
+    if twists.get("free_bytes"):
+        how = _fill_disk(twists["disk"], twists["free_bytes"])
+        story.tell("disk", f"full disk ({how})", free=twists["free_bytes"], process=twists["name"])
     if twists.get("lease_s"):
         _shorten_leases(twists["lease_s"])
     runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -61,17 +62,19 @@ def _let_clock_jump(rng: random.Random, most_s: float) -> None:
     time.time_ns = lambda: real_ns() + int(offset() * 1e9)
 
 
-def _shrink_disk(folder: str, size_bytes: int) -> str:
-    """Make a folder a disk of that size; how it was done."""
+def _fill_disk(folder: str, free_bytes: int) -> str:
+    """Make a folder a disk that others have filled but for so much; how it was done."""
     try:
-        _mount_small(folder, size_bytes)
+        _mount_disk(folder)
     except OSError:
         _pretend_full(folder)
         return "pretended"
+    with Path(folder, "of-others").open("wb") as others:
+        os.posix_fallocate(others.fileno(), 0, _DISK_BYTES - free_bytes)
     return "tmpfs"
 
 
-def _mount_small(folder: str, size_bytes: int) -> None:
+def _mount_disk(folder: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
 
     def check(result: int) -> None:
@@ -85,7 +88,7 @@ def _mount_small(folder: str, size_bytes: int) -> None:
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
     check(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
-    check(libc.mount(b"tmpfs", folder.encode(), b"tmpfs", 0, b"size=%d" % size_bytes))
+    check(libc.mount(b"tmpfs", folder.encode(), b"tmpfs", 0, b"size=%d" % _DISK_BYTES))
 
 
 def _pretend_full(folder: str) -> None:
