@@ -99,7 +99,7 @@ class Attempt:
         container = self._container
         if container is not None and self._choose.happens(f"{self.name} stale", "stale container"):
             self._kernel.note(self.name, "runs on although its host is lost to Batch")
-            longest_s = self._choose.between(f"{self.name} runs on", 30, 14_400)
+            longest_s = 30 * 480 ** self._choose.between(f"{self.name} runs on", 0, 1)
             self._kernel.after(longest_s, container.kill)
         elif container is not None:
             container.kill()

@@ -40,15 +40,15 @@ CHANCES: dict[str, float] = {
     "event doubled": 0.1,
     "event late": 0.15,
     # Batch and its machines
-    "reclaim": 0.3,
+    "reclaim": 0.5,
     "no notice": 0.5,
     "no capacity": 0.1,
-    "stale container": 0.4,
+    "stale container": 0.5,
     "new job unknown": 0.2,
     "record lost": 0.05,
     "start failure": 0.05,
     "segfault": 0.03,
-    "host dies with container": 0.03,
+    "host dies with container": 0.3,
     "container not inspected": 0.03,
 }
 _INTENSITIES = (0.3, 1.0, 1.0, 3.0)

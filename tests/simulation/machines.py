@@ -116,7 +116,8 @@ class Fleet:
         self.machines.append(machine)
         choose = self._kernel.chooser
         if self._is_spot and choose.happens(f"{machine.id} reclaim", "reclaim"):
-            in_s = choose.between(f"{machine.id} lives", 3, 900)
+            # Soon or later alike: most work of a history takes minutes.
+            in_s = 2 * 100 ** choose.between(f"{machine.id} lives", 0, 1)
             self._after(machine, in_s, lambda: self.reclaim(machine))
         when_there()
 
