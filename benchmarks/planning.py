@@ -15,7 +15,7 @@ from pathlib import Path
 
 from _measure import measure, table
 
-from drydock.planning import plan_list, survey_list
+from drydock.planning import ShardSizes, plan_list, survey_list
 
 SHARD_SIZE = 10_000
 DUPLICATE_EVERY = 1000
@@ -41,7 +41,7 @@ def ours(path: str) -> tuple[int, int, str]:
     """Inputs, duplicates and a digest of the manifest, as EnumerateInputs makes them."""
     digest, inputs, duplicates = hashlib.sha256(), 0, 0
     survey = survey_list(chunks(path), Path(path).stat().st_size, ["lab-zinc22"])
-    for shard in plan_list(chunks(path), survey, SHARD_SIZE):
+    for shard in plan_list(chunks(path), survey, ShardSizes(SHARD_SIZE)):
         inputs += shard.inputs
         duplicates += len(shard.duplicates)
         digest.update(b"".join(shard.lines))

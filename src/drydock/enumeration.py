@@ -21,8 +21,8 @@ from drydock.intake import Upload, accept, claim_upload, read_document, reject, 
 from drydock.keys import ControlKeys, RunKeys
 from drydock.markers import encode_skipped
 from drydock.opening import open_run
-from drydock.planning import PlannedShard, plan_list, plan_prefix, survey_list
-from drydock.request import parse_request, references
+from drydock.planning import PlannedShard, ShardSizes, plan_list, plan_prefix, survey_list
+from drydock.request import Request, parse_request, references
 from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.slicing import (
@@ -87,13 +87,21 @@ def _open(
         raise RequestRejected([*rejected.problems, *checked.problems]) from rejected
     checked.refuse_problems()
     run = open_run(services, request, checked, execution)
-    if checked.warnings:
-        services.messages.notify(f"drydock warns: {request.name}", "\n".join(checked.warnings))
-    return run, checked.warnings
+    warnings = [*checked.warnings, *_late_changes(services, run, request)]
+    if warnings:
+        services.messages.notify(f"drydock warns: {request.name}", "\n".join(warnings))
+    return run, warnings
+
+
+def _late_changes(services: Services, run: RunDocument, request: Request) -> list[str]:
+    """What a later epoch asks for of a manifest that is cut already."""
+    if min(request.pilot, services.settings.shard_size) == run.pilot:
+        return []
+    return [f"pilot: {request.pilot} was given: the run began with {run.pilot}, which stays"]
 
 
 def _empty_answer() -> dict[str, Any]:
-    keys = ("status", "run_id", "owner", "epoch", "bucket", "shards_key", "max_concurrency")
+    keys = ("status", "run_id", "owner", "epoch", "bucket", "items", "max_concurrency")
     return dict.fromkeys((*keys, "reconcile_seconds", "cursor", "duplicate_of", "warnings"))
 
 
@@ -106,12 +114,20 @@ def _answer(
         "owner": run.owner,
         "epoch": run.epoch,
         "bucket": run.output_bucket,
-        "shards_key": run_keys(run).shards(),
+        "items": _first_items(run),
         "max_concurrency": services.settings.max_concurrency,
         "reconcile_seconds": services.settings.reconcile_seconds,
         "cursor": None if finished else {"run_id": run.run_id, "warnings": warnings},
         "warnings": warnings,
     }
+
+
+def _first_items(run: RunDocument) -> dict[str, Any]:
+    """What the Map is entered with first: the pilot's shard, or all of them."""
+    keys = run_keys(run)
+    if run.pilot:
+        return {"phase": "pilot", "key": keys.pilot_items(), "verdict": None}
+    return {"phase": "shards", "key": keys.shards(), "verdict": None}
 
 
 def write_manifest(services: Services, run: RunDocument, remaining_s: Callable[[], float]) -> bool:
@@ -128,7 +144,8 @@ def write_manifest(services: Services, run: RunDocument, remaining_s: Callable[[
     else:
         return True
     first_shard = _written_shards(services, run)
-    if first_shard and shard_inputs(store, run, first_shard - 1) < run.shard_size:
+    last = first_shard - 1
+    if first_shard and shard_inputs(store, run, last) < shard_sizes(run).most(last):
         # That was the last: what has appeared behind it since is not part of the run.
         _write_shards(services, run, keys, first_shard)
         return True
@@ -142,6 +159,11 @@ def write_manifest(services: Services, run: RunDocument, remaining_s: Callable[[
             return False
     _write_shards(services, run, keys, first_shard)
     return True
+
+
+def shard_sizes(run: RunDocument) -> ShardSizes:
+    """What a run's manifest is cut by."""
+    return ShardSizes(run.shard_size, run.pilot)
 
 
 def _written_shards(services: Services, run: RunDocument) -> int:
@@ -168,7 +190,7 @@ def _planned(
         recursive=bool(run.identity["options"].get("recursive")),
         start_after=None if last is None else parse_s3_uri(last.uri).key,
     )
-    return plan_prefix(listed, folder.bucket, run.shard_size, first_shard)
+    return plan_prefix(listed, folder.bucket, shard_sizes(run), first_shard)
 
 
 def _last_record(services: Services, run: RunDocument, first_shard: int) -> Record | None:
@@ -198,7 +220,7 @@ def _planned_slices(
         sources = sources_after(_named_files(services, run, uri, found), last)
     records, scratch_gib = run.identity["records_per_input"], services.settings.scratch_gib
     slicer = Slicer(services.store, records, scratch_gib, has_time)
-    return plan_slices(slicer.slices(chain(rest_of(last), sources)), shard, run.shard_size)
+    return plan_slices(slicer.slices(chain(rest_of(last), sources)), shard, shard_sizes(run))
 
 
 def _named_files(services: Services, run: RunDocument, uri: S3Uri, found: Listed) -> list[bytes]:
@@ -236,7 +258,7 @@ def _planned_list(
     survey = survey_list(_chunks(services, uri, etag), found.size, buckets)
     # Pinned only once it is known to be good: a list that was refused may be mended.
     chunks = _chunks(services, uri, _pin_list(services, run, etag))
-    return plan_list(chunks, survey, run.shard_size, first_shard)
+    return plan_list(chunks, survey, shard_sizes(run), first_shard)
 
 
 def _pin_list(services: Services, run: RunDocument, etag: str) -> str:
@@ -294,12 +316,14 @@ def _put_known(services: Services, bucket: str, key: str, body: bytes) -> None:
 
 
 def _write_shards(services: Services, run: RunDocument, keys: RunKeys, shards: int) -> None:
-    """Write the Map's items: the manifest is whole."""
+    """Write the Map's items, the pilot's before them: the manifest is whole."""
     if shards == 0:
         raise RequestRejected([f"input: nothing lies below {run.identity['input']!r}"])
     last = shard_inputs(services.store, run, shards - 1)
     items = [
-        {"shard": number, "inputs": run.shard_size if number < shards - 1 else last}
+        {"shard": number, "inputs": shard_sizes(run).most(number) if number < shards - 1 else last}
         for number in range(shards)
     ]
+    if run.pilot:
+        _put_known(services, run.output_bucket, keys.pilot_items(), json.dumps(items[:1]).encode())
     _put_known(services, run.output_bucket, keys.shards(), json.dumps(items).encode())

@@ -152,6 +152,7 @@ def _open_epoch(
             identity=identity_of(first.request),
             epochs=(first,),
             shard_size=services.settings.shard_size,
+            pilot=min(request.pilot, services.settings.shard_size),
         )
         documents.create_run(document)
         return document

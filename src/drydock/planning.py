@@ -21,6 +21,24 @@ _HASH_SIGN = ord("#")
 _PLAIN = bytes(set(range(0x20, 0x7F)) - set(b'"\\'))
 
 
+@dataclass(frozen=True, slots=True)
+class ShardSizes:
+    """How many inputs a shard has at most: shard 0 is the pilot's, when there is one."""
+
+    shard_size: int
+    pilot: int = 0
+
+    def most(self, shard: int) -> int:
+        """Most inputs of a shard; only the last one has fewer."""
+        return self.pilot if shard == 0 and self.pilot else self.shard_size
+
+    def first_index(self, shard: int) -> int:
+        """The index of a shard's first input."""
+        if shard == 0 or not self.pilot:
+            return shard * self.shard_size
+        return self.pilot + (shard - 1) * self.shard_size
+
+
 @dataclass(slots=True)
 class PlannedShard:
     """One shard of the manifest. ``duplicates`` holds (place, index, index of the original).
@@ -157,25 +175,28 @@ def _line_problem(line: bytes, allowed: set[bytes]) -> str | None:
 
 
 def plan_list(
-    chunks: Iterable[bytes], survey: ListSurvey, shard_size: int, first_shard: int = 0
+    chunks: Iterable[bytes], survey: ListSurvey, sizes: ShardSizes, first_shard: int = 0
 ) -> Iterator[PlannedShard]:
     """The shards of a list that was surveyed, from ``first_shard`` on."""
     firsts: dict[bytes, int] = {}
-    for number, uris in enumerate(_cut(chunks, shard_size)):
-        repeated = _repeated(uris, number * shard_size, survey.suspects, firsts)
+    for number, uris in enumerate(_cut(chunks, sizes)):
+        first_index = sizes.first_index(number)
+        repeated = _repeated(uris, first_index, survey.suspects, firsts)
         if number >= first_shard:
-            yield _list_shard(number, uris, number * shard_size, repeated)
+            yield _list_shard(number, uris, first_index, repeated)
 
 
-def _cut(chunks: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    """The inputs of a list, ``size`` at a time."""
+def _cut(chunks: Iterable[bytes], sizes: ShardSizes) -> Iterator[list[bytes]]:
+    """The inputs of a list, a shard of them at a time."""
     waiting: list[bytes] = []
+    number = 0
     for _, lines in list_batches(chunks):
         waiting += _inputs(lines)
         start = 0
-        while len(waiting) - start >= size:
+        while len(waiting) - start >= (size := sizes.most(number)):
             yield waiting[start : start + size]
             start += size
+            number += 1
         waiting = waiting[start:]
     if waiting:
         yield waiting
@@ -230,16 +251,16 @@ def is_input_key(key: str, prefix: str, *, recursive: bool) -> bool:
 
 
 def plan_prefix(
-    listed: Iterable[ListedInput], bucket: str, shard_size: int, first_shard: int = 0
+    listed: Iterable[ListedInput], bucket: str, sizes: ShardSizes, first_shard: int = 0
 ) -> Iterator[PlannedShard]:
     """The shards of the inputs below a prefix, in the order they are listed in.
 
     ``listed`` begins after the last input of the shard before ``first_shard``.
     """
     shard = PlannedShard(first_shard)
-    index = first_shard * shard_size
+    index = sizes.first_index(first_shard)
     for found in listed:
-        if shard.inputs == shard_size:
+        if shard.inputs == sizes.most(shard.number):
             yield shard
             shard = PlannedShard(shard.number + 1)
         uri = f"s3://{bucket}/{found.key}"

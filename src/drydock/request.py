@@ -115,8 +115,18 @@ class Request(_Model):
     attempt_seconds: int = Field(14_400, ge=60, le=14 * 86_400)
     checkpoint_seconds: int = Field(0, ge=0, le=86_400, description="0: parts at a stop alone.")
     max_rounds: int = Field(8, ge=1, le=100, description="Consecutive rounds without progress.")
-    stop_after_usd: None = Field(None, description="A budget does not exist yet.")
-    pilot: int = Field(0, ge=0, le=0, description="The pilot does not exist yet: 0.")
+    stop_after_usd: float | None = Field(
+        None,
+        gt=0,
+        description="Stop once the run, over all of its epochs, has cost about so much.",
+    )
+    pilot: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="So many inputs first, to judge failures, time and cost by. Fixed at the "
+        "run's first start.",
+    )
     keep_top: int = Field(1000, ge=1, le=1_000_000)
     retry_failed: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]] = Field(
         default_factory=list, max_length=50

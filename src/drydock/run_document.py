@@ -44,7 +44,8 @@ class Epoch:
 class RunDocument:
     """The whole document. ``reopened`` maps a failure class to the epoch that opened it again.
 
-    ``shard_size`` is what the manifest is cut by: the stack's may change while it is written.
+    ``shard_size`` and ``pilot`` are what the manifest is cut by: the stack's and the request's may
+    change while it is written.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class RunDocument:
     identity: dict[str, Any]
     epochs: tuple[Epoch, ...]
     shard_size: int = 10_000
+    pilot: int = 0
     input_etag: str | None = None
     stop: Stop | None = None
     reopened: dict[str, int] = field(default_factory=dict)

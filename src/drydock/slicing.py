@@ -13,7 +13,7 @@ from itertools import dropwhile, islice
 from drydock.cutters import NotCuttable
 from drydock.errors import Changed, Malformed, NotFound, RequestRejected, StoreUnavailable
 from drydock.inputs import list_inputs
-from drydock.planning import MAX_PROBLEMS, PlannedShard, list_uris
+from drydock.planning import MAX_PROBLEMS, PlannedShard, ShardSizes, list_uris
 from drydock.records import cut, kind_of
 from drydock.store import AccessDenied, Store
 from drydock.tasks import Record
@@ -190,7 +190,7 @@ class Slicer:
 
 
 def plan_slices(
-    slices: Iterable[Record | None], begun: PlannedShard, shard_size: int
+    slices: Iterable[Record | None], begun: PlannedShard, sizes: ShardSizes
 ) -> Iterator[PlannedShard]:
     """The shards of slices, filled across files, from one that may have some already."""
     shard = begun
@@ -200,8 +200,9 @@ def plan_slices(
             yield shard
             return
         place = shard.inputs
-        add_slice(shard, replace(found, place=place, index=shard.number * shard_size + place))
-        if shard.inputs == shard_size:
+        index = sizes.first_index(shard.number) + place
+        add_slice(shard, replace(found, place=place, index=index))
+        if shard.inputs == sizes.most(shard.number):
             yield shard
             shard = PlannedShard(shard.number + 1)
     if shard.inputs:

@@ -192,7 +192,7 @@ def test_what_is_no_request_is_refused_with_all_problems(stack, key):
 
 
 def test_a_request_is_refused_for_all_that_it_says_wrong_at_once(stack):
-    outcome = stack.do("wrong", colour="red", inputs_per_job=0, pilot=5, image="worker")
+    outcome = stack.do("wrong", colour="red", inputs_per_job=0, pilot=-5, image="worker")
     assert outcome.status == "FAILED"
     problems = "\n".join(stack.rejection("wrong.json"))
     for field in ("colour", "inputs_per_job", "pilot", "image"):

@@ -14,7 +14,7 @@ READY = {
     "run_id": "r",
     "epoch": 1,
     "bucket": "data",
-    "shards_key": "out/manifest/shards.json",
+    "items": {"phase": "shards", "key": "out/manifest/shards.json", "verdict": None},
     "max_concurrency": 1,
     "reconcile_seconds": 100,
     "cursor": None,

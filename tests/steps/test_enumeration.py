@@ -53,7 +53,7 @@ def test_a_prefix_becomes_shards_of_its_inputs_in_key_order(world):
         "owner": EXECUTION + "one",
         "epoch": 1,
         "bucket": DATA,
-        "shards_key": "out/manifest/shards.json",
+        "items": {"phase": "shards", "key": "out/manifest/shards.json", "verdict": None},
         "max_concurrency": 40,
         "reconcile_seconds": 21600,
         "cursor": None,

@@ -12,6 +12,7 @@ from drydock.planning import (
     MAX_PROBLEMS,
     ListedInput,
     ListSurvey,
+    ShardSizes,
     is_input_key,
     plan_list,
     plan_prefix,
@@ -40,7 +41,7 @@ def cut(body, points):
 def plan(body, shard_size=3, first_shard=0, points=(), more=frozenset()):
     found = survey_list(cut(body, points), len(body), BUCKETS)
     survey = ListSurvey(found.inputs, found.suspects | more)
-    return list(plan_list(cut(body, points), survey, shard_size, first_shard))
+    return list(plan_list(cut(body, points), survey, ShardSizes(shard_size), first_shard))
 
 
 def records(shards):
@@ -182,12 +183,15 @@ def listing(names):
 
 @given(st.lists(keys, max_size=20), st.integers(1, 5), st.integers(0, 4))
 def test_a_prefix_is_planned_in_the_order_of_its_listing(names, size, first):
-    shards = list(plan_prefix(listing(names), "lab", size))
+    shards = list(plan_prefix(listing(names), "lab", ShardSizes(size)))
     assert records(shards) == [
         Record(index % size, index, f"s3://lab/p/{name}", f"etag-{name}", len(name))
         for index, name in enumerate(names)
     ]
-    assert list(plan_prefix(listing(names)[first * size :], "lab", size, first)) == shards[first:]
+    assert (
+        list(plan_prefix(listing(names)[first * size :], "lab", ShardSizes(size), first))
+        == shards[first:]
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,6 +212,6 @@ def test_what_is_an_input_below_a_prefix(key, direct, below):
 
 def test_the_source_s_own_listing_has_h27_at_index_2():
     names = ["H25.db2.tgz", "H26.db2.tgz", "H27.db2.tgz"]
-    (shard,) = plan_prefix(listing(names), "mytestbucket", 10_000)
+    (shard,) = plan_prefix(listing(names), "mytestbucket", ShardSizes(10_000))
     assert records([shard])[2].uri == "s3://mytestbucket/p/H27.db2.tgz"
     assert records([shard])[2].index == 2

@@ -59,7 +59,7 @@ def test_a_shard_is_an_array_that_batch_takes(value):
 
 @pytest.mark.parametrize("value", ["", "cheap", "0", "-0.05", "nan", "inf"])
 def test_a_price_is_a_number_above_nothing(value):
-    with pytest.raises(RunMisconfigured, match="VCPU_HOUR_USD|number"):
+    with pytest.raises(RunMisconfigured, match=r"VCPU_HOUR_USD|number"):
         read_settings(GIVEN | {"VCPU_HOUR_USD": value})
 
 
