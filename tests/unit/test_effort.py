@@ -123,6 +123,12 @@ def test_jobs_of_other_shards_are_not_counted():
     assert found == Effort(1, 3, 0, 3)
 
 
+def test_a_pack_has_as_many_attempts_as_the_highest_that_settled_one_of_its_inputs():
+    settled_by = [("job-0:1", 1), ("job-0:1", 3), ("job-0:1", 2), (None, None), ("job-0:2", None)]
+    found = tally([a_round()], witness(settled_by, []), {})
+    assert (found.attempts, found.at_least) == (5, True)
+
+
 # -- in whatever order
 
 ends = st.sampled_from(list(ENDS))
