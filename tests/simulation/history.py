@@ -99,7 +99,8 @@ class History:
         self.watch.begin()
         self.stack.bus.start_schedules()
         for each in self.plan.inputs:
-            self.put(DATA, each.key, each.planted().to_json())
+            if each.repeats is None:
+                self.put(DATA, each.key, each.planted().to_json())
         if self.plan.is_list:
             listed = "".join(f"s3://{DATA}/{each.key}\n" for each in self.plan.inputs)
             self.put(DATA, f"lists/{INPUT[:-1]}.txt", listed.encode())

@@ -5,6 +5,7 @@ Each rule is a function whose docstring is the sentence that a violation is told
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -34,6 +35,10 @@ _SHARD = re.compile(r"runs/([0-9a-f]{16})/shards/([0-9]+)\.json")
 _MARKER = re.compile(r"(.*)markers/([0-9a-f]{16})/([0-9]+)/(.*)")
 
 
+_run = functools.lru_cache(64)(parse_run_document)
+_shard = functools.lru_cache(64)(parse_shard_document)
+
+
 class Violated(AssertionError):
     """Something does not hold that must: the rule's name, its sentence, and what was seen."""
 
@@ -48,7 +53,7 @@ class Violated(AssertionError):
 class Look:
     """What a process last saw of a run, and when it last wrote a shard's document."""
 
-    run: RunDocument | None = None
+    run: bytes | None = None
     owner_status: str | None = None
     asked_at: int = -1
     read_at: int = -1
@@ -95,15 +100,15 @@ class Watch:
         written_once(key, before, after, is_control=is_control)
         if is_control and (match := _RUN.fullmatch(key)) and after is not None:
             swapped_only(self.stack, key, before)
-            old = None if before is None else parse_run_document(before.body)
-            run_document_goes_on(old, new := parse_run_document(after.body))
+            old = None if before is None else _run(before.body)
+            run_document_goes_on(old, new := _run(after.body))
             self._tell_run(old, new)
             if old is not None and old.owner != new.owner:
                 taken_over_from_the_dead(self.stack, old)
         elif is_control and (match := _SHARD.fullmatch(key)) and after is not None:
             swapped_only(self.stack, key, before)
-            old_shard = None if before is None else parse_shard_document(before.body)
-            new_shard = parse_shard_document(after.body)
+            old_shard = None if before is None else _shard(before.body)
+            new_shard = _shard(after.body)
             self._tell_shard(old_shard, new_shard)
             shard_document_goes_on(old_shard, new_shard)
             frozen_once(self.frozen, match[1], new_shard)
@@ -122,7 +127,7 @@ class Watch:
         is_fine = not isinstance(answer, Exception)
         if name.startswith("s3 GetObject") and name.endswith("/run.json") and is_fine:
             if f"{self.stack.settings.control_bucket}/runs/" in name:
-                look.run = parse_run_document(answer["Body"].getvalue())
+                look.run = answer["Body"].getvalue()
                 look.read_at = process.effects
         elif name.startswith("states DescribeExecution"):
             look.owner_status = answer["status"] if is_fine else None
@@ -312,10 +317,11 @@ def looked_before_submitting(job: str, look: Look) -> None:
     """A job is submitted only after a look, behind the claim, at an owner that was RUNNING and an
     epoch without stop."""
     rule, identity = looked_before_submitting, parse_job_name(job)
-    if identity is None or look.run is None or look.run.run_id != identity.run_id:
+    run = None if look.run is None else parse_run_document(look.run)
+    if identity is None or run is None or run.run_id != identity.run_id:
         raise Violated(rule, f"{job}: nobody looked at its run")
-    if look.run.active_stop is not None:
-        raise Violated(rule, f"{job}: epoch {look.run.epoch} was stopped")
+    if run.active_stop is not None:
+        raise Violated(rule, f"{job}: epoch {run.epoch} was stopped")
     if look.owner_status != "RUNNING":
         raise Violated(rule, f"{job}: the owner was {look.owner_status}")
     if min(look.read_at, look.asked_at) < look.wrote_at:
