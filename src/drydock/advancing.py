@@ -10,12 +10,12 @@ import json
 from dataclasses import dataclass
 
 from drydock import decision as decisions
-from drydock.children import is_users_end, what_to_change, with_failures
+from drydock.children import has_grown, is_users_end, what_to_change, with_failures
 from drydock.decision import Decision, Facts, decide, is_frozen_for, needs_job
 from drydock.detection import detect, shard_inputs
 from drydock.documents import Documents, Versioned
 from drydock.errors import Conflict, NotFound, RunMisconfigured
-from drydock.failures import POLICIES, classify
+from drydock.failures import BLOCKED, POLICIES, classify
 from drydock.job_views import JobView
 from drydock.jobs import REFUSED
 from drydock.keys import ControlKeys, job_name
@@ -158,7 +158,10 @@ def _close(
 ) -> None:
     """Write down how a round ended; what nothing in the run can get past stops the run first."""
     document, ended = look.document.value, _current(look.document.value)
-    hopeless = [name for name in decision.failures if POLICIES.get(name) == "stop_run"]
+    grown = {BLOCKED} if has_grown(look.run, ended) else set()
+    hopeless = [
+        name for name in decision.failures if POLICIES.get(name) == "stop_run" and name not in grown
+    ]
     if hopeless and ended.epoch == look.run.epoch:
         told = decision.texts.get(hopeless[0], "")
         text = what_to_change(services, look.run, document.shard, ended.number, hopeless[0], told)

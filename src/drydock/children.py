@@ -58,6 +58,11 @@ def is_users_end(view: JobView) -> bool:
     )
 
 
+def has_grown(run: RunDocument, submitted: Round) -> bool:
+    """Whether a round has more memory than its request asks for: it is no request's fault then."""
+    return submitted.memory_mib > int(run.current.request["resources"]["memory_mib"])
+
+
 def _places_of(
     services: Services, run: RunDocument, shard: int, ended: Round, children: Sequence[int]
 ) -> list[int]:

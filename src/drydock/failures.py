@@ -16,6 +16,10 @@ EXIT_SCRATCH_FULL = 74
 EXIT_LATER = 75
 EXIT_MISCONFIGURED = 78
 
+# Why we end a job that grew too large for every machine.
+TOO_LARGE = "drydock: no machine is large enough"
+# The class of a job that no machine can take.
+BLOCKED = "blocked"
 # The class of what the worker itself found, and left a sentence about.
 MISCONFIGURATION = "misconfiguration"
 
@@ -80,6 +84,13 @@ RULES = (
         "again",
         "The job failed because another one did, which says why.",
         status_reason="Dependent Job failed*",
+    ),
+    Rule(
+        "too_large",
+        "with_progress",
+        "No machine of the stack has the memory that a child was given after it ran out of it: "
+        "lower MaxMemoryMib, or let the stack have larger machines.",
+        status_reason=f"{TOO_LARGE}*",
     ),
     Rule(
         "aborted",
@@ -251,13 +262,13 @@ RULES = (
         status_reason="*CAPACITY:*",
     ),
     Rule(
-        "blocked",
+        BLOCKED,
         "stop_run",
         "No machine of the stack can ever run the job: check resources and instance types.",
         status_reason="*MISCONFIGURATION:*",
     ),
     Rule(
-        "blocked",
+        BLOCKED,
         "stop_run",
         "The stack's compute environment is not usable: AWS Batch says what to change.",
         status_reason="*ACTION_REQUIRED*",

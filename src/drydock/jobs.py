@@ -36,7 +36,7 @@ MAX_DESCRIBED = 100
 # https://docs.aws.amazon.com/batch/latest/APIReference/API_TerminateJobs.html
 MAX_TERMINATED = 50
 REFUSED = "AWS Batch refuses the job: "
-_SUBMIT_REFUSED = "ClientException"
+_REFUSED = "ClientException"
 _SERVICE = "AWS Batch"
 
 
@@ -96,7 +96,7 @@ class Jobs:
         try:
             return self._client.submit_job(**arguments)["jobId"]
         except ClientError as error:
-            if error.response["Error"]["Code"] == _SUBMIT_REFUSED:
+            if error.response["Error"]["Code"] == _REFUSED:
                 raise RunMisconfigured(f"{REFUSED}{error.response['Error']['Message']}") from error
             raise
 
@@ -109,21 +109,20 @@ class Jobs:
         return view_of(found[0])
 
     def failed_children(self, job_id: str) -> Iterator[FailedChild]:
-        """The children of an array that failed: a page of answers for 1,000 of them."""
+        """The children of an array that failed: a page of answers for 1,000 of them.
+
+        An array that Batch has forgotten has none.
+        """
         pages = self._client.get_paginator("list_jobs").paginate(
             arrayJobId=job_id, jobStatus="FAILED", PaginationConfig={"PageSize": 1000}
         )
         with named_outages(_SERVICE):
-            for page in pages:
-                for job in page["jobSummaryList"]:
-                    container = job.get("container", {})
-                    yield FailedChild(
-                        job["arrayProperties"]["index"],
-                        job.get("statusReason"),
-                        container.get("reason"),
-                        container.get("exitCode"),
-                        is_terminated(job),
-                    )
+            try:
+                for page in pages:
+                    yield from map(_failed_child, page["jobSummaryList"])
+            except ClientError as error:
+                if error.response["Error"]["Code"] != _REFUSED:
+                    raise
 
     @named_outages(_SERVICE)
     def running(self, job_ids: Sequence[str]) -> dict[str, int]:
@@ -209,6 +208,17 @@ class Jobs:
         for first in range(0, len(job_ids), MAX_DESCRIBED):
             some = list(job_ids[first : first + MAX_DESCRIBED])
             yield from self._client.describe_jobs(jobs=some)["jobs"]
+
+
+def _failed_child(job: Mapping[str, Any]) -> FailedChild:
+    container = job.get("container", {})
+    return FailedChild(
+        job["arrayProperties"]["index"],
+        job.get("statusReason"),
+        container.get("reason"),
+        container.get("exitCode"),
+        is_terminated(job),
+    )
 
 
 def _running(job: Mapping[str, Any]) -> int:

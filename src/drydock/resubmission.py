@@ -3,12 +3,12 @@
 from typing import Any
 
 from drydock.advancing import EndedJob, advance
-from drydock.children import what_to_change
+from drydock.children import has_grown, what_to_change
 from drydock.detection import shard_inputs
 from drydock.documents import Documents
 from drydock.ends import told_of, verdict_of
 from drydock.errors import AlreadyExists, NotFound
-from drydock.failures import Verdict
+from drydock.failures import BLOCKED, TOO_LARGE, Verdict
 from drydock.job_views import FailedChild, attempt_of, is_terminated, view_of
 from drydock.keys import ControlKeys, JobIdentity, parse_job_name
 from drydock.run_document import Stop
@@ -35,7 +35,7 @@ def resubmit_interrupted(services: Services, message: dict[str, Any]) -> str:
     if is_blocked or (detail["status"] == "FAILED" and "size" not in array):
         child, verdict = _verdict(detail)
         if verdict.policy == "stop_run":
-            done = _stop(services, job, child, verdict)
+            done = _stop(services, job, str(detail["jobId"]), child, verdict)
         elif is_blocked:
             return _tell_once(services, job, detail)
     if is_blocked or "index" in array:
@@ -67,7 +67,9 @@ def _verdict(detail: dict[str, Any]) -> tuple[FailedChild, Verdict]:
     return child, verdict_of(child, attempt_of(attempts[-1]) if attempts else None)
 
 
-def _stop(services: Services, job: JobIdentity, child: FailedChild, verdict: Verdict) -> str:
+def _stop(
+    services: Services, job: JobIdentity, job_id: str, child: FailedChild, verdict: Verdict
+) -> str:
     """Stop the run with the sentence that says what to change; of thousands that say it, the first.
 
     Those that come after find the stop, and their job asked to end, and have nothing to do.
@@ -88,6 +90,9 @@ def _stop(services: Services, job: JobIdentity, child: FailedChild, verdict: Ver
         if told_of_round.state == "submitted" and told_of_round.ending is None:
             return _advance(services, job.run_id, job.shard)
         return "stopped already"
+    if verdict.failure_class == BLOCKED and has_grown(run, told_of_round):
+        services.jobs.terminate(job_id.partition(":")[0], TOO_LARGE)
+        return "ended what no machine can take"
     told = told_of(verdict, child)
     text = what_to_change(services, run, job.shard, job.round, verdict.failure_class, told)
     put_and_carry_out(services, job.run_id, Stop(run.epoch, "misconfiguration", text))

@@ -10,8 +10,8 @@ from itertools import chain, islice
 from drydock.concurrency import each as each_of
 from drydock.detection import run_keys
 from drydock.effort import Child, Effort, Witnessed, array_of, tally, witness
+from drydock.ends import verdict_of
 from drydock.errors import Malformed, NotFound, ServiceUnavailable
-from drydock.failures import classify
 from drydock.job_views import FailedChild
 from drydock.keys import parse_part_record_name
 from drydock.outcome import Settled
@@ -122,4 +122,4 @@ def _failed(services: Services, rounds: Iterable[Round]) -> Iterator[tuple[str, 
 
 
 def _class_of(child: FailedChild) -> str:
-    return classify(child.status_reason, child.container_reason, child.exit_code).failure_class
+    return verdict_of(child).failure_class

@@ -145,6 +145,7 @@ CASES = [
     ("Job attempt duration exceeded timeout", None, None, "timeout", "with_progress"),
     ("drydock: aborted", None, 143, "aborted", "later"),
     ("drydock: superseded", None, None, "aborted", "later"),
+    ("drydock: no machine is large enough", None, None, "too_large", "with_progress"),
     ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - x", None, None, "blocked", "stop_run"),
     (
         (
