@@ -20,6 +20,7 @@ _LOOK_S = 0.25
 _START_S = 60.0
 # How long after the storm the runs may take to their end, beside the storm's own length.
 _PATIENCE_S = 300.0
+_INPUTS_PER_JOB = {"quiet": 10, "stormy": 3}
 _ABORTED_A_TURN = 0.015
 # How a function's log names the error that ended a call, and the names that are meant to.
 _ERROR = re.compile(r"^\[ERROR\] ([A-Za-z.]+):", re.MULTILINE)
@@ -97,6 +98,7 @@ class Campaign:
             inputs=self.plan.inputs,
             seed=self.plan.seed,
             pace_s=self._pace_s(kind),
+            inputs_per_job=_INPUTS_PER_JOB[kind],
         )
         self._running = {name: self._upload(name) for name in self.work.requests}
         finish()

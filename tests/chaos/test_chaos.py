@@ -14,7 +14,7 @@ from tests.chaos.comparison import differences, picture, problems_of_accounts
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
     plan = Plan(
-        directory=tmp_path_factory.mktemp("chaos"), seed="short", inputs=40, seconds=20, deaths=1
+        directory=tmp_path_factory.mktemp("chaos"), seed="short", inputs=40, seconds=15, deaths=1
     )
     campaign = Campaign(plan)
     campaign.run()

@@ -48,14 +48,20 @@ class Workload:
     inputs: int
 
 
-def make(put, data: str, *, inputs: int, seed: str, pace_s: float) -> Workload:
-    """Upload `inputs` inputs in all; `put(key, body)` puts an object into the bucket `data`."""
+def make(put, data: str, *, inputs: int, seed: str, pace_s: float, inputs_per_job: int) -> Workload:
+    """Upload `inputs` inputs in all; `put(key, body)` puts an object into the bucket `data`.
+
+    A step takes `pace_s`; that and `inputs_per_job` are no part of what must come out.
+    """
     rng = random.Random(f"{seed} workload")
     ligands = max(2, inputs // 50)
     programs = inputs - ligands
     steps, failed, skipped = _steps(put, data, programs, rng, pace_s)
     return Workload(
-        {"steps": steps, "vina": _vina(put, data, ligands, rng)},
+        {
+            name: request | {"inputs_per_job": inputs_per_job, "checkpoint_seconds": 1}
+            for name, request in (("steps", steps), ("vina", _vina(put, data, ligands, rng)))
+        },
         {
             "steps": {
                 "done": programs - failed - skipped,
@@ -102,8 +108,6 @@ def _steps(put, data, count, rng, pace_s):
             "stop_seconds": 2,
         },
         "assets": {"program": f"s3://{data}/steps/program.py"},
-        "inputs_per_job": 3,
-        "checkpoint_seconds": 1,
     }
     return request, 2 * bad + 1, bad
 
@@ -119,5 +123,4 @@ def _vina(put, data, count, rng):
         "tool": "vina",
         "options": QUICK | {"max_evals": 5_000},
         "assets": {"receptor": f"s3://{data}/vina/receptor.pdbqt"},
-        "checkpoint_seconds": 1,
     }
