@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import greenlet
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -48,8 +49,7 @@ class Fault:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """An effect about to happen: whose, how many it had before, what, and whether it writes."""
 
     process: Process
@@ -168,21 +168,19 @@ class Event:
         return over
 
 
-@dataclass(order=True)
+@dataclass(eq=False, slots=True)
 class Timer:
     """Something that will be done at a time, unless it is cancelled."""
 
     at: float
-    number: int
-    do: Callable[[], None] = field(compare=False)
-    cancelled: bool = field(default=False, compare=False)
+    do: Callable[[], None]
+    cancelled: bool = False
 
     def cancel(self) -> None:
         self.cancelled = True
 
 
-@dataclass(frozen=True)
-class Noted:
+class Noted(NamedTuple):
     """A line of the story."""
 
     at: float
@@ -200,14 +198,17 @@ class Kernel:
         self.began = EPOCH_S
         self.now = EPOCH_S
         self.observe: Callable[[Process, str, Any], None] | None = None
+        # Effects before which nobody need go first, for they commute with all others'.
+        self.commutes: Callable[[str], bool] = lambda name: False
         self._latency_s = latency_s
         self.current: Process | None = None
         self.story: list[Noted] = []
         self.effects = 0
         self._limit = limit
+        self._until = math.inf
         self._ready: list[Process] = []
         self.processes: list[Process] = []
-        self._timers: list[Timer] = []
+        self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
         self._dead: list[Process] = []
         self._hub = greenlet.getcurrent()
@@ -234,8 +235,8 @@ class Kernel:
 
     def after(self, seconds: float, do: Callable[[], None]) -> Timer:
         """Do something later; outside of any process, so it must not wait."""
-        timer = Timer(self.now + max(0.0, seconds), next(self._numbers), do)
-        heapq.heappush(self._timers, timer)
+        timer = Timer(self.now + max(0.0, seconds), do)
+        heapq.heappush(self._timers, (timer.at, next(self._numbers), timer))
         return timer
 
     def run(self, until: float | None = None) -> None:
@@ -244,6 +245,7 @@ class Kernel:
         Raises:
             Endless: there were more effects than ``limit``.
         """
+        self._until = math.inf if until is None else until
         while True:
             self._fire_due()
             self._bury_dead()
@@ -261,7 +263,7 @@ class Kernel:
         """When which timers are due, from now."""
         return [
             (round(timer.at - self.now, 6), getattr(timer.do, "__qualname__", ""))
-            for timer in self._timers
+            for _, _, timer in self._timers
             if not timer.cancelled
         ]
 
@@ -299,8 +301,9 @@ class Kernel:
             raise Killed
         number, process.effects = process.effects, process.effects + 1
         self.effects += 1
-        self.wake(process)
-        self.pause()
+        if not self.commutes(name) and not self._is_alone_until(self.now):
+            self.wake(process)
+            self.pause()
         fault = self._chosen_fault(Effect(process, number, name, writes))
         self.now += self._latency_s
         self.note(process, name if fault is None else f"{name}: {fault.kind} {fault.seconds or ''}")
@@ -315,8 +318,19 @@ class Kernel:
             raise Killed
         process.effects += 1
         self.effects += 1
-        self.after(seconds, lambda: self.wake(process))
-        self.pause()
+        until = self.now + max(0.0, seconds)
+        if self._is_alone_until(until):
+            self.now = until
+        else:
+            self.after(seconds, lambda: self.wake(process))
+            self.pause()
+
+    def _is_alone_until(self, at: float) -> bool:
+        """Whether nobody else can go first, so that giving way would change nothing."""
+        if self._ready or self._dead or self.effects > self._limit or at > self._until:
+            return False
+        timer = self._earliest()
+        return timer is None or timer.at > at
 
     def pause(self) -> None:
         """Give way until somebody wakes the acting process."""
@@ -389,9 +403,9 @@ class Kernel:
             timer.do()
 
     def _earliest(self) -> Timer | None:
-        while self._timers and self._timers[0].cancelled:
+        while self._timers and self._timers[0][2].cancelled:
             heapq.heappop(self._timers)
-        return self._timers[0] if self._timers else None
+        return self._timers[0][2] if self._timers else None
 
     def _bury_dead(self) -> None:
         while self._dead:
