@@ -10,6 +10,9 @@ from local.embedded import EmbeddedAws
 from tests.chaos.campaign import Campaign, Plan
 from tests.chaos.comparison import differences, picture, problems_of_accounts
 
+# The storm and the calm after it take a minute, on a machine with nothing else to do.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
