@@ -53,13 +53,13 @@ class Stack:
 
     @property
     def shards(self):
-        return len(json.loads(self.s3.buckets["data"][READY["shards_key"]].body))
+        return len(json.loads(self.s3.buckets["data"][READY["items"]["key"]].body))
 
     @shards.setter
     def shards(self, count):
         items = [{"shard": n, "inputs": 1} for n in range(count)]
         body = json.dumps(items).encode()
-        self.s3.buckets["data"][READY["shards_key"]] = SimpleNamespace(body=body)
+        self.s3.buckets["data"][READY["items"]["key"]] = SimpleNamespace(body=body)
 
     def invoke(self, function, payload):
         if function == "JudgePilotFunction" and function not in self.on:
