@@ -41,7 +41,7 @@ CHANCES: dict[str, float] = {
     "event late": 0.15,
     # Batch and its machines
     "reclaim": 0.5,
-    "no notice": 0.5,
+    "reclaim without notice": 0.4,
     "no capacity": 0.1,
     "stale container": 0.5,
     "new job unknown": 0.2,

@@ -7,6 +7,7 @@ back at once, so that a world without work comes to rest.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -90,7 +91,9 @@ class Fleet:
 
     def grow(self, waiting: int, when_there: Callable[[], None]) -> None:
         """Boot machines for what waits, as far as there may be any."""
-        while self._booting * SLOTS < waiting and len(self.machines) + self._booting < self._most:
+        # One that has a notice takes nothing any more, and may be gone before anybody asks again.
+        lasting = sum(not machine.noticed for machine in self.machines)
+        while self._booting * SLOTS < waiting and lasting + self._booting < self._most:
             self._booting += 1
             self._boot(when_there)
 
@@ -115,24 +118,25 @@ class Fleet:
         machine = Machine(f"i-{self._name[0]}{self.booted:04x}", SLOTS)
         self.machines.append(machine)
         choose = self._kernel.chooser
-        if self._is_spot and choose.happens(f"{machine.id} reclaim", "reclaim"):
-            # Soon or later alike: most work of a history takes minutes.
-            in_s = 2 * 100 ** choose.between(f"{machine.id} lives", 0, 1)
-            self._after(machine, in_s, lambda: self.reclaim(machine))
+        for way, do in (("reclaim", self.reclaim), ("reclaim without notice", self.take_away)):
+            if self._is_spot and choose.happens(f"{machine.id} {way}", way):
+                # Soon or later alike: most work of a history takes minutes.
+                in_s = 2 * 100 ** choose.between(f"{machine.id} lives", 0, 1)
+                self._after(machine, in_s, functools.partial(do, machine))
         when_there()
 
     def reclaim(self, machine: Machine) -> None:
-        """Take a machine away: two minutes after a notice, or at once without one."""
-        if self._kernel.chooser.happens(f"{machine.id} notice", "no notice"):
-            self._take_away(machine)
+        """Take a machine away, two minutes after a notice."""
+        if machine.noticed:
             return
         machine.noticed = True
         self._kernel.note(machine.id, "has a notice that it will be taken away")
         for attempt in list(machine.attempts):
             attempt.hear_notice()
-        self._after(machine, NOTICE_S, lambda: self._take_away(machine))
+        self._after(machine, NOTICE_S, lambda: self.take_away(machine))
 
-    def _take_away(self, machine: Machine) -> None:
+    def take_away(self, machine: Machine) -> None:
+        """Take a machine away, with all that runs on it."""
         self._kernel.note(machine.id, "is taken away")
         self.reclaims += 1
         attempts = list(machine.attempts)
