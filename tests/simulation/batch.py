@@ -11,12 +11,10 @@ import functools
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
 
 from local.batch.listing import list_jobs
 from local.batch.model import ENDED, WAITING, Job, Queue
@@ -30,6 +28,7 @@ from local.batch.validation import (
     check_request_size,
 )
 from tests.simulation.attempts import Attempt
+from tests.simulation.batch_client import Client
 from tests.simulation.machines import Fleet
 from tests.simulation.resources import ACCOUNT, REGION, template
 
@@ -44,7 +43,6 @@ NEVER_FITS = (
 )
 KEPT_S = 7 * 24 * 3600.0
 MAX_DESCRIBED = 100
-MAX_ENDED = 50
 
 
 @dataclass
@@ -299,101 +297,6 @@ class Batch:
     def _is_seen(self, job_id: str) -> bool:
         record = self._records[job_id.partition(":")[0]]
         return record.described_at <= self.kernel.now < self._gone_at(job_id, record)
-
-
-class Client:
-    """The calls of boto3's client that :class:`drydock.jobs.Jobs` makes."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
-
-    def submit_job(self, **request: Any) -> dict[str, Any]:
-        return self._ask("SubmitJob", request["jobName"], self._batch.submit, request)
-
-    def describe_jobs(self, *, jobs: list[str]) -> dict[str, Any]:
-        return self._ask("DescribeJobs", _some(jobs), self._batch.describe, jobs)
-
-    def list_jobs(self, **request: Any) -> dict[str, Any]:
-        about = request.get("arrayJobId") or request["jobQueue"].rpartition("/")[2]
-        return self._ask("ListJobs", about, self._batch.list, request)
-
-    def get_paginator(self, operation: str) -> Pages:
-        return Pages({"list_jobs": self.list_jobs}[operation])
-
-    def terminate_job(self, *, jobId: str, reason: str) -> dict[str, Any]:
-        def do(job_id: str) -> dict[str, Any]:
-            self._batch.terminate([job_id], reason)
-            return {}
-
-        return self._ask("TerminateJob", jobId, do, jobId)
-
-    def terminate_jobs(self, *, jobs: list[str], reason: str) -> dict[str, Any]:
-        return self._ask_many("TerminateJobs", jobs, reason, self._batch.terminate)
-
-    def cancel_job(self, *, jobId: str, reason: str) -> dict[str, Any]:
-        def do(job_id: str) -> dict[str, Any]:
-            self._batch.cancel([job_id], reason)
-            return {}
-
-        return self._ask("CancelJob", jobId, do, jobId)
-
-    def cancel_jobs(self, *, jobs: list[str], reason: str) -> dict[str, Any]:
-        return self._ask_many("CancelJobs", jobs, reason, self._batch.cancel)
-
-    def describe_job_definitions(self, **request: Any) -> dict[str, Any]:
-        about = request.get("jobDefinitionName", "")
-        return self._ask("DescribeJobDefinitions", about, self._batch.describe_definitions, request)
-
-    def register_job_definition(self, **request: Any) -> dict[str, Any]:
-        about = request["jobDefinitionName"]
-        return self._ask("RegisterJobDefinition", about, self._batch.register_definition, request)
-
-    def _ask_many(
-        self, name: str, jobs: list[str], reason: str, end: Callable[[Iterable[str], str], None]
-    ) -> dict[str, Any]:
-        def do(ids: list[str]) -> dict[str, Any]:
-            if not 1 <= len(ids) <= MAX_ENDED:
-                raise RefusedError(f"Jobs list must have 1 to {MAX_ENDED} items, got {len(ids)}")
-            end(ids, reason)
-            return {"successful": list(ids), "errors": []}
-
-        return self._ask(name, _some(jobs), do, jobs)
-
-    def _ask(
-        self, name: str, about: str, do: Callable[[Any], dict[str, Any]], request: Any
-    ) -> dict[str, Any]:
-        def asked() -> dict[str, Any]:
-            try:
-                return do(request)
-            except RefusedError as error:
-                told = {"Code": "ClientException", "Message": str(error)}
-                raise ClientError({"Error": told}, name) from error
-
-        self._batch.calls[name] += 1
-        writes = not name.startswith(("Describe", "List"))
-        answer: dict[str, Any] = self._batch.kernel.effect(
-            f"batch {name} {about}", asked, writes=writes
-        )
-        return answer
-
-
-@dataclass(frozen=True)
-class Pages:
-    """boto3's paginator of one operation."""
-
-    call: Callable[..., dict[str, Any]]
-
-    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
-        while True:
-            page = self.call(**request)
-            yield page
-            if "nextToken" not in page:
-                return
-            request["nextToken"] = page["nextToken"]
-
-
-def _some(ids: list[str]) -> str:
-    return ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} more" if ids else "none"
 
 
 def _mark(job: Job, *, terminated: bool) -> None:
