@@ -1,5 +1,7 @@
 """Whole runs: uploads go in, results come out, whatever is done to the machines in between."""
 
+import json
+
 import pytest
 
 from local.batch.containers import PROGRAMS
@@ -74,6 +76,17 @@ def test_a_reclaimed_machine_costs_a_retry_in_the_array_and_no_molecule(stack):
     assert len(summary.chain) > 1
     assert summary.molecules == len(LONG)
     assert sorted(molecules(outcome)) == sorted(LIGANDS)
+    took = outcome.accounts
+    assert (took["rounds"], took["jobs"], took["attempts"], took["at_least"]) == (1, 3, 4, False)
+    assert sum(took["interruptions"].values()) == 1
+    # The attempt left a part, so not all of it was lost.
+    (described,) = stack.batch.describe_jobs(jobs=[first.job_id])["jobs"]
+    whole_ms = described["attempts"][0]["stoppedAt"] - described["attempts"][0]["startedAt"]
+    assert 0 < took["lost_seconds"] < whole_ms / 1000
+    assert took["shards"][0]["interruptions"] == took["interruptions"]
+    output = outcome.described["output"]
+    assert json.loads(output)["accounting"]["attempts"] == 4
+    assert len(output) < 8192
 
 
 def test_a_killed_worker_goes_on_in_a_new_round_through_eventbridge(stack):
@@ -94,6 +107,9 @@ def test_a_killed_worker_goes_on_in_a_new_round_through_eventbridge(stack):
     (summary,) = stack.summaries(execution)[0]
     assert len(summary.chain) > 1
     assert summary.molecules == len(LONG)
+    took = outcome.accounts
+    assert (took["rounds"], took["jobs"], took["attempts"], took["at_least"]) == (2, 4, 4, False)
+    assert took["interruptions"] == {"killed": 1}
 
 
 def test_children_that_exhaust_their_attempts_need_round_1(stack):
