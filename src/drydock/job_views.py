@@ -73,6 +73,21 @@ def view_of(job: Mapping[str, Any]) -> JobView:
     )
 
 
+def failed_child_of(job: Mapping[str, Any]) -> FailedChild:
+    """A job that failed, as ListJobs, DescribeJobs and events show it.
+
+    https://docs.aws.amazon.com/batch/latest/APIReference/API_JobSummary.html
+    """
+    container = job.get("container") or {}
+    return FailedChild(
+        int((job.get("arrayProperties") or {}).get("index", 0)),
+        job.get("statusReason"),
+        container.get("reason"),
+        container.get("exitCode"),
+        is_terminated(job),
+    )
+
+
 def attempt_of(attempt: Mapping[str, Any]) -> AttemptView:
     """One entry of a job's ``attempts``, whose times are in milliseconds."""
     container = attempt.get("container") or {}

@@ -17,7 +17,7 @@ from drydock.job_views import (
     FailedChild,
     JobView,
     attempt_of,
-    is_terminated,
+    failed_child_of,
     view_of,
 )
 from drydock.outages import named_outages
@@ -119,7 +119,7 @@ class Jobs:
         with named_outages(_SERVICE):
             try:
                 for page in pages:
-                    yield from map(_failed_child, page["jobSummaryList"])
+                    yield from map(failed_child_of, page["jobSummaryList"])
             except ClientError as error:
                 if error.response["Error"]["Code"] != _REFUSED:
                     raise
@@ -208,17 +208,6 @@ class Jobs:
         for first in range(0, len(job_ids), MAX_DESCRIBED):
             some = list(job_ids[first : first + MAX_DESCRIBED])
             yield from self._client.describe_jobs(jobs=some)["jobs"]
-
-
-def _failed_child(job: Mapping[str, Any]) -> FailedChild:
-    container = job.get("container", {})
-    return FailedChild(
-        job["arrayProperties"]["index"],
-        job.get("statusReason"),
-        container.get("reason"),
-        container.get("exitCode"),
-        is_terminated(job),
-    )
 
 
 def _running(job: Mapping[str, Any]) -> int:

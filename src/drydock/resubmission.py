@@ -9,7 +9,7 @@ from drydock.documents import Documents
 from drydock.ends import told_of, verdict_of
 from drydock.errors import AlreadyExists, NotFound
 from drydock.failures import BLOCKED, TOO_LARGE, Verdict
-from drydock.job_views import FailedChild, attempt_of, is_terminated, view_of
+from drydock.job_views import FailedChild, attempt_of, failed_child_of, view_of
 from drydock.keys import ControlKeys, JobIdentity, parse_job_name
 from drydock.run_document import Stop
 from drydock.services import Services
@@ -56,14 +56,7 @@ def _advance(services: Services, run_id: str, shard: int, ended: EndedJob | None
 
 def _verdict(detail: dict[str, Any]) -> tuple[FailedChild, Verdict]:
     """How a job that is no array's parent failed, and what that means."""
-    container, attempts = detail.get("container") or {}, detail.get("attempts") or []
-    child = FailedChild(
-        int((detail.get("arrayProperties") or {}).get("index", 0)),
-        detail.get("statusReason"),
-        container.get("reason"),
-        container.get("exitCode"),
-        is_terminated(detail),
-    )
+    child, attempts = failed_child_of(detail), detail.get("attempts") or []
     return child, verdict_of(child, attempt_of(attempts[-1]) if attempts else None)
 
 

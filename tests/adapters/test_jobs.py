@@ -1,14 +1,20 @@
 """The door to AWS Batch, against the embedded one."""
 
+import contextlib
+import io
+import json
 import socket
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from urllib3.response import HTTPResponse
 
 from drydock.errors import RunMisconfigured, ServiceUnavailable
+from drydock.failures import classify
 from drydock.job_views import FailedChild, JobView
-from drydock.jobs import JobRequest, Jobs
+from drydock.jobs import REFUSED, JobRequest, Jobs
 from tests.embedded.batch_support import IMAGE, bench
 
 LAB = "123456789012.dkr.ecr.us-west-2.amazonaws.com/lab/vina:2"
@@ -226,6 +232,76 @@ def test_a_job_that_batch_refuses_is_a_misconfiguration(jobs, request_):
         jobs.submit(request_("lost", queue_arn="no-such-queue"))
     with pytest.raises(RunMisconfigured, match="between 2 and"):
         jobs.submit(request_("wide", jobs=10_001))
+
+
+def answer(status, code, message):
+    """An answer of AWS Batch's own, in place of the embedded one's."""
+
+    def send(request, **_):
+        raw = HTTPResponse(
+            io.BytesIO(json.dumps({"message": message}).encode()), preload_content=False
+        )
+        return AWSResponse(request.url, status, {"x-amzn-errortype": code}, raw)
+
+    return send
+
+
+@contextlib.contextmanager
+def answering(client, operation, *told):
+    event = f"before-send.batch.{operation}"
+    client.meta.events.register(event, handler := answer(*told))
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(event, handler)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (429, "TooManyRequestsException"),
+        (500, "ServerException"),
+        (503, "ServiceUnavailable"),
+        (500, "AWSBatchException"),
+    ],
+)
+def test_a_submission_that_is_throttled_or_met_a_fault_may_be_tried_again(
+    batch, jobs, request_, status, code
+):
+    told = answering(batch.client, "SubmitJob", status, code, "Too Many Requests")
+    with told, pytest.raises(ServiceUnavailable, match=code):
+        jobs.submit(request_("throttled"))
+    assert jobs.find("spot", "throttled") is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Job Queue is attached to Compute Environment that can not run Jobs with capability EC2",
+        "JobQueue spot not found",
+        "Job definition drydock:1 does not exist",
+        "Command field cannot have empty strings",
+        "Container Overrides length must be at most 8192",
+    ],
+)
+def test_a_submission_that_is_refused_keeps_the_words(batch, jobs, request_, message):
+    words = f"Error executing request, Exception : {message}, RequestId: 1"
+    told = answering(batch.client, "SubmitJob", 400, "ClientException", words)
+    with told, pytest.raises(RunMisconfigured) as caught:
+        jobs.submit(request_("refused"))
+    said = str(caught.value)
+    assert said == REFUSED + words
+    assert classify(said.removeprefix(REFUSED), None, None).failure_class == "configuration"
+
+
+def test_an_array_that_batch_has_forgotten_has_no_children(batch, jobs):
+    unknown = "00000000-0000-0000-0000-000000000000"
+    assert list(jobs.failed_children(unknown)) == []
+    with answering(batch.client, "ListJobs", 400, "ClientException", "Array job not found"):
+        assert list(jobs.failed_children(unknown)) == []
+    told = answering(batch.client, "ListJobs", 500, "ServerException", "out of order")
+    with told, pytest.raises(ServiceUnavailable):
+        list(jobs.failed_children(unknown))
 
 
 def test_another_image_gets_a_definition_of_its_own_once(batch, jobs):
