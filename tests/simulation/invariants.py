@@ -116,6 +116,7 @@ def is_finished(history: History) -> bool:
 def check(history: History, dead: int) -> None:
     """Look at everything, once nothing is left to do."""
     functions_do_not_break(history)
+    workers_do_not_break(history)
     nothing_is_given_up(history, dead)
     every_token_is_answered(history)
     payloads_are_small(history)
@@ -135,6 +136,12 @@ def functions_do_not_break(history: History) -> None:
     """No function fails with an error that it does not know."""
     for process, error in history.stack.lambdas.broken:
         raise Violated(functions_do_not_break, f"{process.name}: {error!r}") from error
+
+
+def workers_do_not_break(history: History) -> None:
+    """No container ends with an error that the worker does not know."""
+    for container, error in history.stack.batch.crashes:
+        raise Violated(workers_do_not_break, f"{container}: {error!r}") from error
 
 
 def nothing_is_given_up(history: History, dead: int) -> None:
