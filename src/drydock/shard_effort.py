@@ -27,8 +27,9 @@ from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.shard_document import Round, ShardDocument
 
-# DescribeJobs of 100 children each; of children beyond that many nobody asks.
-MAX_CALLS = 20
+# DescribeJobs of 100 children each; of children beyond that many nobody asks: shards may end all at
+# once, and Batch takes 50 calls a second in all.
+MAX_CALLS = 10
 _CHILDREN_A_CALL = 100
 # Of what remaining inputs left no more records are read.
 _MAX_RECORDS = 2000
