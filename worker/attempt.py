@@ -148,7 +148,8 @@ class Attempt:
                 keys = self._known.part_keys(record.place)
                 if self._original is not None and not keys:
                     keys = self._original.adopt(fetched, folder)
-                history = self._histories.read(keys, fetched.etag)
+                outputs = self._work.places.input_folder(record.place)
+                history = self._histories.read(keys, fetched.etag, outputs)
                 parts = history.records
                 session = self._open(tool, fetched, folder, history, journal)
                 with contextlib.closing(session):

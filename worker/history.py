@@ -65,16 +65,19 @@ class HistoryReader:
     stop: Stop
     journal: Journal
 
-    def read(self, keys: Sequence[tuple[int, str]], input_etag: str) -> History:
-        """The records, by number and key, of the parts that are of this very input."""
+    def read(self, keys: Sequence[tuple[int, str]], input_etag: str, folder: str) -> History:
+        """The records, by number and key, of the parts that are of this very input.
+
+        What one of them wrote to the input's ``folder`` may have been removed or overwritten since:
+        nothing goes on from it then, for a result that rested on it would never count.
+        """
         read: list[PartRecord] = []
         if keys:
             with ThreadPoolExecutor(_READERS) as pool:
                 read = [found for found in pool.map(self._read_part, keys) if found is not None]
-        return History(
-            records=[each for each in read if each.input_etag == input_etag],
-            highest=max((number for number, _ in keys), default=-1),
-        )
+        records = [each for each in read if each.input_etag == input_etag]
+        highest = max((number for number, _ in keys), default=-1)
+        return History(records, highest, lost=self._damaged(records, folder))
 
     def choose_parent(self, history: History, target: Path) -> None:
         """Find the part to go on from, and fetch its restart to ``target`` if it has one."""
@@ -94,6 +97,21 @@ class HistoryReader:
         if history.parent is not None:
             history.lost.add(history.parent.part)
             self.journal.say("restart_lost", part=history.parent.part, why=str(error))
+
+    def _damaged(self, records: Sequence[PartRecord], folder: str) -> set[int]:
+        """The numbers of parts that have lost an output."""
+        if not any(record.outputs for record in records):
+            return set()
+        there = {
+            found.key: (found.size, found.etag) for found in self.store.list(self.bucket, folder)
+        }
+        damaged: set[int] = set()
+        for record in records:
+            bad = [out.key for out in record.outputs if there.get(out.key) != (out.size, out.etag)]
+            if bad:
+                damaged.add(record.part)
+                self.journal.say("part_damaged", part=record.part, key=bad[0])
+        return damaged
 
     def _fetch_restart(self, parent: PartRecord, target: Path) -> bool:
         """Whether the part's restart is in scratch now, or it has none; a lost one is told of."""

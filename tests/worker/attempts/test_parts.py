@@ -343,3 +343,24 @@ def test_a_part_from_which_the_tool_cannot_go_on_gives_way_to_an_earlier_one(
     assert opened == [2, 1]
     assert whole(made) == [(0, "a"), (0, "b"), (0, "c")]
     assert [part.part for part in made.marker("00000-00000.done")[0].chain] == [0, 2, 3]
+
+
+@pytest.mark.parametrize("harm", ["overwritten", "removed"])
+def test_a_part_whose_output_was_harmed_is_not_continued(shard, run, tool, client, harm):
+    made = shard(("in/a", lines("a", "slow", "c")))
+    tool.patience = False
+    tool.on_poll = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    assert run(made) == 1
+    tool.patience = True
+    tool.on_poll = lambda: None
+    key = f"{made.keys.input_folder(0, 0)}poses.gz.0"
+    if harm == "removed":
+        client.delete_object(Bucket=DATA, Key=key)
+    else:
+        client.put_object(Bucket=DATA, Key=key, Body=b"harmed")
+    assert run(made) == 0
+    assert whole(made) == [(0, "a"), (0, "slow"), (0, "c")]
+    (summary,) = made.marker("00000-00000.done")
+    present = {output.key for part in summary.chain for output in part.outputs}
+    if harm == "overwritten":
+        assert key not in present
