@@ -123,8 +123,10 @@ class Scripted:
                 round(kernel.now - kernel.began, 6),
                 sorted(process.name for process in ready),
                 [
-                    (p.name, p.effects, p.dead, p.ended.is_set, self.observed.get(p, b""))
+                    (p.name, p.effects, p.dead, self.observed.get(p, b""))
                     for p in sorted(kernel.processes, key=lambda process: process.name)
+                    # What one has left that has ended is in the world and among the timers.
+                    if not p.ended.is_set
                 ],
                 sorted(kernel.pending()),
                 self.world.digest(),

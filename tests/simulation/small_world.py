@@ -1,0 +1,313 @@
+"""A stack small enough to be searched through: one shard, and jobs that end when a scene says so.
+
+The handlers, the core, S3, and the retries of whoever calls handlers are those of the simulation;
+jobs, tokens and messages have the effects of the real ones and nothing more, so that two worlds in
+which the same happened are equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from drydock.keys import RunKeys
+from drydock.markers import InputSummary, encode_done
+from drydock.services import Services
+from drydock.shard_document import ShardDocument, parse_shard_document
+from drydock.store import Store
+from drydock.task_document import parse_task_document
+from drydock.tasks import parse_tasks
+from drydock.uris import parse_s3_uri
+from tests.simulation.account import CONTROL, DATA, settings_of
+from tests.simulation.kernel import Kernel, Process, Quiet
+from tests.simulation.lambdas import Lambdas
+from tests.simulation.s3 import S3, Stored
+from tests.steps.stand_ins import Batch, Job, StepFunctions
+
+ONE, TWO = (f"arn:aws:states:us-west-2:123456789012:execution:drydock:{n}" for n in ("one", "two"))
+INPUTS = 3
+# When whoever called a handler that failed calls it again.
+_RETRY_S = 30.0
+_ARRAY_FAILED = "Array Child Job failed"
+
+Buckets = dict[str, dict[str, Stored]]
+
+
+class _Effects:
+    """The faults of :mod:`tests.steps.stand_ins`, as effects of the kernel."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def effect(self, name: str, do: Callable[[], Any]) -> Any:
+        return self._kernel.effect(f"batch {name}", do, writes=True)
+
+
+class SmallBatch(Batch):
+    """Jobs by name: the n-th of a name has the same id in whatever order others came."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(_Effects(kernel))
+        self._kernel = kernel
+
+    def submit(self, request):
+        def do():
+            number = sum(job.request.name == request.name for job in self.jobs.values())
+            job = Job(f"{request.name}~{number}", request, len(self.jobs))
+            self.jobs[job.job_id] = job
+            return job.job_id
+
+        return self._kernel.effect(f"batch SubmitJob {request.name}", do, writes=True)
+
+    def view(self, job_id):
+        return self._read(f"DescribeJobs {job_id}", lambda: super(SmallBatch, self).view(job_id))
+
+    def find(self, queue_arn, name):
+        return self._read(f"ListJobs {name}", lambda: super(SmallBatch, self).find(queue_arn, name))
+
+    def active(self, queue_arn, name_prefix):
+        return self._read(
+            f"ListJobs {name_prefix}*",
+            lambda: list(super(SmallBatch, self).active(queue_arn, name_prefix)),
+        )
+
+    def failed_children(self, job_id):
+        return self._read(
+            f"ListJobs of {job_id}", lambda: list(super(SmallBatch, self).failed_children(job_id))
+        )
+
+    def _read(self, name, do):
+        return self._kernel.effect(f"batch {name}", do, writes=False)
+
+
+class SmallStates(StepFunctions):
+    """Executions and tokens."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(_Effects(kernel))
+        self._kernel = kernel
+
+    def is_running(self, execution_arn):
+        return self._kernel.effect(
+            f"states DescribeExecution {execution_arn}",
+            lambda: super(SmallStates, self).is_running(execution_arn),
+            writes=False,
+        )
+
+
+@dataclass
+class SmallMessages:
+    """Messages to ourselves come when they are due; those to people are kept."""
+
+    world: SmallWorld
+    told: list[str] = field(default_factory=list)
+
+    def look_again(self, run_id, shard, delay_s):
+        body = {"advance": {"run_id": run_id, "shard": shard}}
+
+        def do():
+            self.world.kernel.after(delay_s, look_again)
+
+        def look_again():
+            self.world.message(body)
+
+        self.world.kernel.effect("sqs SendMessage", do, writes=True)
+
+    def notify(self, subject, text):
+        del text
+        self.world.kernel.effect(
+            f"sns Publish {subject}", lambda: self.told.append(subject), writes=True
+        )
+
+
+class _NobodyListens:
+    """EventBridge without a rule: a scene sends what events there are."""
+
+    def publish(self, event):
+        del event
+
+
+class SmallWorld:
+    """One world; ``buckets`` are what its S3 holds at first."""
+
+    def __init__(self, chooser: Any = None, buckets: Buckets | None = None) -> None:
+        self.kernel = Kernel(chooser or Quiet(), limit=20_000, latency_s=0)
+        self.settings = settings_of({"SHARD_SIZE": str(INPUTS)})
+        self.bus = _NobodyListens()
+        self.s3 = S3(self)
+        self.batch = SmallBatch(self.kernel)
+        self.states = SmallStates(self.kernel)
+        self.messages = SmallMessages(self)
+        self.lambdas = Lambdas(self)
+        self.states.running = {ONE}
+        self._uniques = itertools.count()
+        self._tokens = itertools.count()
+        for bucket, objects in (buckets or {}).items():
+            self.s3.buckets[bucket].update(objects)
+
+    def services(self) -> Services:
+        """The doors of one invocation."""
+        return Services(
+            settings=self.settings,
+            store=Store(self.s3.client(), None),
+            jobs=self.batch,
+            executions=self.states,
+            messages=self.messages,
+            now=lambda: self.kernel.now,
+            unique=self._unique,
+        )
+
+    def _unique(self) -> str:
+        # In the order of asking: worlds in which only who asked differs are alike.
+        return hashlib.sha256(b"%d" % next(self._uniques)).hexdigest()[:16]
+
+    # -- what calls handlers, and calls them again where they failed
+
+    def call(self, function: str, payload: dict[str, Any], what: str = "") -> Process:
+        """Invoke a handler; once more whenever it dies or raises, as SQS and Step Functions do."""
+        process = self.lambdas.invoke(f"{function}Function", payload, what)
+
+        def retry_call() -> None:
+            self.call(function, payload, what)
+
+        def after_its_end() -> None:
+            if process.error is not None:
+                self.kernel.after(_RETRY_S, retry_call)
+
+        process.ended.then(after_its_end)
+        return process
+
+    def submit(self, owner: str = ONE) -> str:
+        """SubmitShard, for an execution that waits on a new token."""
+        token = f"token-{next(self._tokens)}"
+        self.states.waiting.add(token)
+        payload = {"run_id": self.run_id, "shard": 0, "owner": owner, "token": token}
+        self.call("SubmitShard", payload, token)
+        return token
+
+    def message(self, body: dict[str, Any], what: str = "") -> None:
+        """A message of the queue."""
+        record = {
+            "messageId": "m",
+            "receiptHandle": "m",
+            "body": json.dumps(body),
+            "attributes": {},
+            "messageAttributes": {},
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-west-2:123456789012:resubmit",
+            "awsRegion": "us-west-2",
+        }
+        process = self.lambdas.invoke("ResubmitInterruptedFunction", {"Records": [record]}, what)
+
+        def again() -> None:
+            self.message(body, what)
+
+        def after_its_end() -> None:
+            if process.error is not None or (process.result or {}).get("batchItemFailures"):
+                self.kernel.after(_RETRY_S, again)
+
+        process.ended.then(after_its_end)
+
+    # -- what jobs do
+
+    def job(self) -> Job | None:
+        """The job that the shard's document names, while it goes on."""
+        current = self.document.current
+        found = None if current is None else self.batch.jobs.get(current.job_id or "")
+        return found if found in self.batch.live() else None
+
+    def end_job(self, job: Job, settled: int) -> dict[str, Any]:
+        """Let a job settle so many of its inputs and end; the event that tells of it."""
+        where = parse_s3_uri(job.request.environment["S3_TASK_LOCATION"])
+        document = parse_task_document(self.s3.buckets[where.bucket][where.key].body)
+        records = parse_tasks(self.s3.buckets[document.tasks_bucket][document.tasks_key].body)
+        for record in records[:settled]:
+            self.settle(record.place)
+        is_done = settled >= len(records)
+        status = "SUCCEEDED" if is_done else "FAILED"
+        self.batch.end(job.job_id, status, None if is_done else _ARRAY_FAILED)
+        detail: dict[str, Any] = {
+            "jobId": job.job_id,
+            "jobName": job.request.name,
+            "status": status,
+            "attempts": [],
+            "container": {},
+            "statusReason": _ARRAY_FAILED,
+        }
+        if job.request.jobs > 1:
+            detail["arrayProperties"] = {"size": job.request.jobs}
+        return {"detail-type": "Batch Job State Change", "source": "aws.batch", "detail": detail}
+
+    def settle(self, place: int) -> None:
+        """Put an input's done marker, as a worker would."""
+        summary = InputSummary(place, place, "etag", (), 0, 0, 1.0)
+        key = RunKeys(self.run_id, "out/").done_marker(0, place, place)
+        body = encode_done([summary])
+        if key not in self.s3.buckets[DATA]:
+            etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+            self.s3.change(DATA, key, Stored(body, etag))
+
+    # -- what is there
+
+    @property
+    def run_id(self) -> str:
+        """The run that lives in the output prefix."""
+        return str(json.loads(self.s3.buckets[DATA]["out/run.json"].body)["run_id"])
+
+    @property
+    def document(self) -> ShardDocument:
+        """The shard's document."""
+        found = self.s3.buckets[CONTROL].get(f"runs/{self.run_id}/shards/000000.json")
+        if found is None:
+            return ShardDocument(shard=0, inputs=INPUTS, epoch=1)
+        return parse_shard_document(found.body)
+
+    def digest(self) -> object:
+        """Everything that lasts."""
+        jobs = sorted(
+            (job.job_id, job.status, job.reason, tuple(job.terminated), tuple(job.cancelled))
+            for job in self.batch.jobs.values()
+        )
+        return [
+            self.s3.digest(),
+            jobs,
+            sorted(self.states.running),
+            sorted(self.states.waiting),
+            sorted((token, len(each)) for token, each in self.states.answers.items()),
+            self.messages.told,
+        ]
+
+
+def enumerated() -> Buckets:
+    """The buckets of a world whose run is open and whose manifest is written."""
+    world = SmallWorld()
+    for number in range(INPUTS):
+        world.s3.change(DATA, f"input/{number}.pdbqt", Stored(b"%d" % number, f"{number:032x}"))
+    world.s3.change(DATA, "receptor.pdbqt", Stored(b"ATOM\n", "f" * 32))
+    world.call("EnumerateInputs", {"event": request(), "execution": ONE, "cursor": None})
+    world.kernel.run()
+    return {bucket: dict(objects) for bucket, objects in world.s3.buckets.items()}
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """The request of the run."""
+    return {
+        "name": "small",
+        "input": f"s3://{DATA}/input/",
+        "output": f"s3://{DATA}/out/",
+        "tool": "vina",
+        "options": {"center": [0, 0, 0], "size": [10, 10, 10]},
+        "assets": {"receptor": f"s3://{DATA}/receptor.pdbqt"},
+        "max_rounds": 3,
+        **changes,
+    }
+
+
+def live_names(world: SmallWorld) -> Iterator[str]:
+    """The names of the jobs that go on."""
+    for job in world.batch.live():
+        yield job.request.name
