@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 from drydock.accounting import Accounts, add_up
 
 # In memory up to this size, then on the function's disk.
-_SPOOLED_BYTES = 8 << 20
+SPOOLED_BYTES = 8 << 20
 _WORST = 3
 
 
@@ -28,7 +28,7 @@ class Ledger:
     turns: dict[int, int] = field(default_factory=dict)
     _worst: list[tuple[tuple[int, ...], dict[str, Any]]] = field(default_factory=list)
     _lines: IO[bytes] = field(
-        default_factory=lambda: tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES)  # noqa: SIM115
+        default_factory=lambda: tempfile.SpooledTemporaryFile(max_size=SPOOLED_BYTES)  # noqa: SIM115
     )
 
     def __enter__(self) -> Self:
@@ -57,7 +57,7 @@ class Ledger:
     @contextmanager
     def accounting(self, head: dict[str, Any]) -> Iterator[IO[bytes]]:
         """The bytes of ``accounting.json``: the run's own fields, then a line for each shard."""
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOLED_BYTES) as body:
+        with tempfile.SpooledTemporaryFile(max_size=SPOOLED_BYTES) as body:
             body.write(json.dumps(head, indent=2).removesuffix("\n}").encode())
             body.write(b',\n  "shards": [\n')
             self._lines.seek(0)

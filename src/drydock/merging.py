@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import IO, Any
@@ -14,7 +15,7 @@ from drydock.detection import run_keys
 from drydock.documents import Documents
 from drydock.effort import tally, witness
 from drydock.errors import NotFound
-from drydock.ledger import Ledger
+from drydock.ledger import SPOOLED_BYTES, Ledger
 from drydock.ranking import Ranked, Ranking, parse_ranked
 from drydock.run_document import RunDocument
 from drydock.services import Services
@@ -147,16 +148,18 @@ def _pose(services: Services, run: RunDocument, row: dict[str, Any]) -> bytes:
 
 def _write_failures(services: Services, run: RunDocument, turns: dict[int, int]) -> None:
     header = csv_bytes(FAILURE_COLUMNS, [])
-    body = bytearray(header)
-    for shard, count in turns.items():
-        if not count:
-            continue
-        try:
-            found = services.store.get(run.output_bucket, failures_key(run, shard)).body
-        except NotFound:
-            continue
-        body += found[len(header) :]
-    _write(services, run, "failures.csv", bytes(body), "text/csv")
+    with tempfile.SpooledTemporaryFile(max_size=SPOOLED_BYTES) as body:
+        body.write(header)
+        for shard, count in turns.items():
+            if not count:
+                continue
+            try:
+                found = services.store.get(run.output_bucket, failures_key(run, shard)).body
+            except NotFound:
+                continue
+            body.write(found[len(header) :])
+        body.seek(0)
+        _write(services, run, "failures.csv", body, "text/csv")
 
 
 def _provenance(run: RunDocument) -> bytes:
