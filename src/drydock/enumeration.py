@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from drydock.budget import announcement
 from drydock.checking import check_references
 from drydock.concurrency import each
 from drydock.detection import run_keys, shard_inputs
@@ -90,7 +91,18 @@ def _open(
     warnings = [*checked.warnings, *_late_changes(services, run, request)]
     if warnings:
         services.messages.notify(f"drydock warns: {request.name}", "\n".join(warnings))
-    return run, warnings
+    return run, [*warnings, *_announcements(services, request)]
+
+
+def _announcements(services: Services, request: Request) -> list[str]:
+    """What who set a budget should know of it."""
+    cap = request.stop_after_usd
+    if cap is None:
+        return []
+    # On Spot and On-Demand each.
+    vcpus = 2 * services.settings.max_vcpus
+    price = services.settings.vcpu_hour_usd
+    return [announcement(cap, vcpus, request.attempt_seconds, price)]
 
 
 def _late_changes(services: Services, run: RunDocument, request: Request) -> list[str]:

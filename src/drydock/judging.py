@@ -81,7 +81,7 @@ def _prospects(services: Services, run: RunDocument, outcome: Outcome) -> Prospe
         vcpus=vcpus,
         max_vcpus=settings.max_vcpus,
         vcpu_hour_usd=settings.vcpu_hour_usd,
-        spent_usd=spent_usd(services, at_least_s=vcpus * sum(outcome.seconds)),
+        spent_usd=spent_usd(services, run.run_id, at_least_s=vcpus * sum(outcome.seconds)),
         stop_after_usd=request["stop_after_usd"],
     )
 

@@ -66,6 +66,10 @@ class ControlKeys:
         """The shard's rounds and how it ended."""
         return f"{self.root}shards/{shard:06d}.json"
 
+    def spend(self) -> str:
+        """What the run has spent, shard by shard."""
+        return f"{self.root}spend.json"
+
     def round_tasks(self, shard: int, round_number: int, unique: str) -> str:
         """A round's task list."""
         return f"{self.root}rounds/{shard:06d}/{round_number}-{unique}.tasks"
@@ -172,6 +176,10 @@ class RunKeys:
     def shard_results_folder(self, shard: int) -> str:
         """What AggregateShard made of one shard, for MergeResults."""
         return f"{self.results_folder()}shards/{shard:06d}/"
+
+    def shard_accounts(self, shard: int) -> str:
+        """A shard's accounts, as AggregateShard wrote them last."""
+        return f"{self.shard_results_folder(shard)}accounts.json"
 
     def result(self, name: str) -> str:
         """One file of the results."""

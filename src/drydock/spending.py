@@ -1,8 +1,141 @@
-"""What a run has spent."""
+"""What runs spend: looked at every few minutes, kept in a document, held to their budgets."""
 
+import json
+from collections.abc import Mapping
+
+from drydock.budget import Meter, Sample, Spend, measure, overshoot, parse_spend, sentence, settle
+from drydock.detection import run_keys, shard_inputs
+from drydock.documents import Documents, Versioned
+from drydock.errors import AlreadyExists, Conflict, Malformed, NotFound
+from drydock.keys import ControlKeys
+from drydock.run_document import RunDocument, Stop
 from drydock.services import Services
+from drydock.shard_document import Round, ShardDocument
+
+_TRIES = 20
 
 
-def spent_usd(services: Services, *, at_least_s: float) -> float:
-    """What the run has spent; ``at_least_s`` are the vCPU-seconds that are known."""
-    return at_least_s * services.settings.vcpu_hour_usd / 3600
+def spent_usd(services: Services, run_id: str, *, at_least_s: float = 0.0) -> float:
+    """What the run has spent over all of its epochs; ``at_least_s`` are known vCPU-seconds."""
+    known = _known(services, run_id)
+    price = services.settings.vcpu_hour_usd
+    return max(at_least_s / 3600 * price, 0.0 if known is None else known.value.usd(price))
+
+
+def over_budget(services: Services, run: RunDocument, active: set[int]) -> Stop | None:
+    """Look at what a run with a budget has spent; the stop when that is more than it may.
+
+    ``active`` are the shards of which Batch has jobs.
+
+    Raises:
+        Conflict: others changed the document each time; a retry is right.
+    """
+    cap = run.current.request.get("stop_after_usd")
+    if cap is None:
+        return None
+    spend, vcpus = _look(services, run, active)
+    price = services.settings.vcpu_hour_usd
+    spent = spend.usd(price)
+    if run.active_stop is not None or spent <= cap:
+        return None
+    more = overshoot(vcpus, int(run.current.request["attempt_seconds"]), price)
+    return Stop(run.epoch, "budget", sentence(spent, cap, vcpus, more))
+
+
+def _look(services: Services, run: RunDocument, active: set[int]) -> tuple[Spend, int]:
+    """The run's meters by now, written down, and how many vCPUs run."""
+    now = services.now()
+    for _ in range(_TRIES):
+        known = _known(services, run.run_id)
+        meters = {} if known is None else dict(known.value.meters)
+        open_shards = {n for n, meter in meters.items() if meter.vcpus or _is_unsettled(meter, run)}
+        documents = _documents(services, run, active | open_shards)
+        samples = _samples(services, run, documents)
+        for shard, sample in samples.items():
+            meters[shard] = measure(meters.get(shard, Meter()), sample, now)
+        for shard in meters.keys() & documents.keys():
+            meters[shard] = _settled(services, run, documents[shard], meters[shard])
+        spend = Spend(meters)
+        try:
+            _keep(services, run.run_id, known, spend)
+        except (Conflict, AlreadyExists):
+            continue
+        return spend, sum(each.vcpus for each in samples.values() if each.ended_at is None)
+    raise Conflict(f"run {run.run_id}: what it spends was changed by others {_TRIES} times")
+
+
+def _is_unsettled(meter: Meter, run: RunDocument) -> bool:
+    return meter.settled_in != run.epoch
+
+
+def _known(services: Services, run_id: str) -> Versioned[Spend] | None:
+    """The document; None before the first look."""
+    key = ControlKeys(run_id).spend()
+    try:
+        found = services.store.get(services.settings.control_bucket, key)
+    except NotFound:
+        return None
+    return Versioned(parse_spend(found.body), found.etag)
+
+
+def _keep(services: Services, run_id: str, known: Versioned[Spend] | None, spend: Spend) -> None:
+    bucket, key = services.settings.control_bucket, ControlKeys(run_id).spend()
+    if known is None:
+        services.store.put_once(bucket, key, spend.to_json())
+    elif spend != known.value:
+        services.store.replace(bucket, key, spend.to_json(), known.etag)
+
+
+def _documents(services: Services, run: RunDocument, shards: set[int]) -> dict[int, ShardDocument]:
+    documents = Documents(services.store, services.settings.control_bucket)
+    found: dict[int, ShardDocument] = {}
+    for shard in sorted(shards):
+        try:
+            inputs = shard_inputs(services.store, run, shard)
+            found[shard] = documents.shard(run, shard, inputs).value
+        except (NotFound, Malformed):
+            # The run's objects were removed or damaged: what the others use counts all the same.
+            continue
+    return found
+
+
+def _samples(
+    services: Services, run: RunDocument, documents: Mapping[int, ShardDocument]
+) -> dict[int, Sample]:
+    """The newest job of each shard, with what of it runs: one read for 100 of them."""
+    newest = {
+        shard: rounds[-1]
+        for shard, document in documents.items()
+        if (rounds := [each for each in document.rounds if each.job_id is not None])
+    }
+    going_on = [each.job_id for each in newest.values() if each.job_id and not each.ended_at]
+    running = services.jobs.running(going_on) if going_on else {}
+    return {shard: _sample(run, each, running) for shard, each in newest.items()}
+
+
+def _sample(run: RunDocument, newest: Round, running: Mapping[str, int]) -> Sample:
+    job_id = newest.job_id or ""
+    vcpus = next(
+        int(epoch.request["resources"]["vcpus"])
+        for epoch in run.epochs
+        if epoch.epoch == newest.epoch
+    )
+    return Sample(job_id, vcpus * running.get(job_id, 0), newest.claimed_at, newest.ended_at)
+
+
+def _settled(services: Services, run: RunDocument, document: ShardDocument, meter: Meter) -> Meter:
+    """The meter, held to what AggregateShard found once the shard has ended in this epoch."""
+    has_ended = document.ended is not None and document.ended.epoch == run.epoch
+    if not has_ended or not _is_unsettled(meter, run):
+        return meter
+    key = run_keys(run).shard_accounts(document.shard)
+    try:
+        found = json.loads(services.store.get(run.output_bucket, key).body)
+        accounts = found["accounts"]
+        if found["epoch"] != run.epoch:
+            return meter
+        seconds = float(accounts["seconds"]) + float(accounts["effort"]["lost_seconds"] or 0.0)
+    except (NotFound, ValueError, TypeError, KeyError):
+        return meter
+    vcpus = min(int(epoch.request["resources"]["vcpus"]) for epoch in run.epochs)
+    return settle(meter, vcpus * seconds, run.epoch)

@@ -1,4 +1,4 @@
-"""StopRun: a run's stop by its user, the end of an execution that owned one, and the sweep."""
+"""StopRun: a run's stop by its user or budget, an owner's end, and the sweep."""
 
 import json
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from drydock.job_views import ActiveJob
 from drydock.keys import JobIdentity, owner_claim, parse_job_name
 from drydock.run_document import RunDocument, Stop, StopReason
 from drydock.services import Services
+from drydock.spending import over_budget
 from drydock.stops import put_and_tell
 
 _PREFIX = "drydock-"
@@ -33,7 +34,7 @@ class Ended:
 
 
 def stop_run(services: Services, event: dict[str, Any]) -> Ended:
-    """Act on what asks for an end: a user's stop, an execution's end, or the schedule.
+    """Act on what asks for an end: a user's stop, an execution's end, or one of the schedules.
 
     Raises:
         RequestRejected: a user's stop names no run or no reason.
@@ -42,6 +43,8 @@ def stop_run(services: Services, event: dict[str, Any]) -> Ended:
         return abort_owned(services, str(event["detail"]["executionArn"]))
     if event.get("detail-type") == "Scheduled Event":
         return sweep(services)
+    if event.get("check") == "budgets":
+        return check_budgets(services)
     return stop_by_user(services, event)
 
 
@@ -110,15 +113,42 @@ def sweep(services: Services) -> Ended:
 
     Jobs are listed before any document is read, as in :func:`abort_owned`, and for its reason.
     """
+    ended = Ended()
+    for run_id, jobs in _active_by_run(services).items():
+        ended += _sweep_run(services, run_id, jobs)
+    return ended
+
+
+def check_budgets(services: Services) -> Ended:
+    """Add up what runs with a budget spend; stop those that have spent more than they may.
+
+    Raises:
+        DrydockError: one run could not be looked at; the others were.
+    """
+    documents = Documents(services.store, services.settings.control_bucket)
+    ended, problems = Ended(), []
+    for run_id, jobs in _active_by_run(services).items():
+        try:
+            run = documents.run(run_id).value
+            stop = over_budget(services, run, {_identity(job).shard for job in jobs})
+            if stop is not None:
+                ended += put_and_carry_out(services, run_id, stop)
+        except NotFound:
+            continue
+        except DrydockError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0]
+    return ended
+
+
+def _active_by_run(services: Services) -> dict[str, list[ActiveJob]]:
     by_run: dict[str, list[ActiveJob]] = {}
     for job in _active(services, None):
         identity = parse_job_name(job.name)
         if identity is not None:
             by_run.setdefault(identity.run_id, []).append(job)
-    ended = Ended()
-    for run_id, jobs in by_run.items():
-        ended += _sweep_run(services, run_id, jobs)
-    return ended
+    return by_run
 
 
 def _sweep_run(services: Services, run_id: str, jobs: list[ActiveJob]) -> Ended:

@@ -15,7 +15,7 @@ PURE = {
     # Slices of big files.
     *("cutters", "records"),
     # What a run will cost, and costs.
-    "pilot",
+    *("budget", "pilot"),
 }
 # Where the world's data come in: each with the one library that it is there for.
 TOOLS = ("tool", "vina", "dock38", "openmm", "program", "script", "command")

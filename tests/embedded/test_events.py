@@ -50,6 +50,7 @@ RAN = {
     "resubmit_interrupted.plain_job_failed": HANDLED,
     "resubmit_interrupted.advance": HANDLED,
     "stop_run.sweep": NOTHING_ENDED,
+    "stop_run.check_budgets": NOTHING_ENDED,
 }
 ENDED = {
     "detect_restarts": {"remains": 0, "done": 0, "failed": 2, "skipped": 0},
