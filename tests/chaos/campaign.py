@@ -12,11 +12,13 @@ from tests.chaos import workload
 from tests.chaos.comparison import differences, picture, problems_of_accounts
 from tests.chaos.monkey import Monkey
 from tests.chaos.owner import Settings
-from tests.chaos.stack import ChaosStack
+from tests.chaos.stack import ROOT, ChaosStack
 from tests.chaos.story import Story
 from worker.scratch import Scratch
 
 _LOOK_S = 0.25
+# Batch gives what it terminates 30 seconds to end.
+_SWEPT_S = 45.0
 _START_S = 60.0
 # How long after the storm the runs may take to their end, beside the storm's own length.
 _PATIENCE_S = 300.0
@@ -40,6 +42,8 @@ class Plan:
     inputs: int
     seconds: float
     deaths: int
+    # So many workers are killed at least, however slow the machine and long the storm.
+    kills: int = 3
     # The parts hit of requests of workers and handlers, of handlers' calls, of events.
     requests: float = 0.05
     handlers: float = 0.1
@@ -107,6 +111,7 @@ class Campaign:
             name: picture(self._stack.store, request)
             for name, request in self.work.requests.items()
         }
+        self._check_jobs(kind)
         self._check_scratch(kind)
         self._check_errors(kind)
         left = self._stack.close()
@@ -134,7 +139,10 @@ class Campaign:
         monkey = Monkey(plan.seed, self.story)
         deaths = self._moments_of_death()
         self._begin_storm()
-        while self._running and (now_s := time.monotonic() - began) < plan.seconds:
+        while self._running:
+            now_s = time.monotonic() - began
+            if now_s >= plan.seconds and monkey.kills >= plan.kills:
+                break
             if deaths and now_s >= deaths[0]:
                 deaths.pop(0)
                 self._die_and_go_on()
@@ -240,6 +248,21 @@ class Campaign:
             raise AssertionError(f"{self._running} should have ended by now: no progress")
 
     # -- afterwards
+
+    def _check_jobs(self, kind: str) -> None:
+        """A job that a dead handler submitted and nobody knows of is the sweep's: it ends them."""
+        leaked = self._stack.ask("active")
+        if not leaked:
+            return
+        self.story.tell("campaign", "leaked job", count=len(leaked), jobs=leaked)
+        sweep = (ROOT / "events" / "stop_run.sweep.json").read_bytes()
+        self._stack.client("lambda").invoke(FunctionName="drydock-stop-run", Payload=sweep)
+        deadline = time.monotonic() + _SWEPT_S
+        while left := self._stack.ask("active"):
+            if time.monotonic() > deadline:
+                self.report.problems.append(f"{kind}: jobs {left} are left after the sweep")
+                return
+            time.sleep(_LOOK_S)
 
     def _check_scratch(self, kind: str) -> None:
         """What killed attempts left the next one removes: then nothing is there."""

@@ -30,6 +30,8 @@ class Monkey:
         self._random = random.Random(f"{seed} monkey")
         self._story = story
         self._frozen: list[tuple[float, int]] = []
+        # Workers that it killed.
+        self.kills = 0
 
     def pause_s(self) -> float:
         """How long to the next turn."""
@@ -64,6 +66,7 @@ class Monkey:
             else:
                 self._story.tell("monkey", "SIGKILL of a worker", **worker)
                 _signal_group(worker["pid"], signal.SIGKILL)
+                self.kills += 1
 
     def _freeze(self, worker: dict, now_s: float) -> None:
         """A machine that hangs and comes back: SIGSTOP, and SIGCONT after a while."""

@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from local.batch.model import ENDED
 from local.deploy import EMBEDDED_PARAMETERS, STACK_IMAGE, deploy
 from local.embedded import EmbeddedAws
 from local.lambda_process import LambdaProcess
@@ -112,6 +113,16 @@ class Owner:
     def do_volumes(self) -> list:
         """Where the scratch folders of the machines there are now lie."""
         return [str(each.directory / each.id) for each in self._aws.batch.machines()]
+
+    def do_active(self) -> list:
+        """Jobs that have not ended, arrays by their parents."""
+        scheduler = self._aws.batch._scheduler
+        with scheduler.lock:
+            return sorted(
+                job.id
+                for job in scheduler.jobs.values()
+                if job.parent is None and job.status not in ENDED
+            )
 
     def do_reclaim(self, machine: str, notice_s: float) -> bool:
         """Take a machine away; False when it went already."""
