@@ -241,8 +241,8 @@ def _remove(folder: str | Path) -> None:
     os.rmdir(folder)  # noqa: PTH106 - see above
 
 
-def _history(**given: Any) -> history.History:
-    return _History(**given, started=now())
+def _history(*given: Any, **named: Any) -> history.History:
+    return _History(*given, **named, started=now())
 
 
 _History = history.History
