@@ -22,7 +22,7 @@ def start(folder, names, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "worker.tools.vina_batch", *FLAGS, "--dir=out", "--batch", *names],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src")))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
