@@ -32,6 +32,18 @@ def save_history(states: SFNClient, execution_arn: str, folder: Path) -> Path:
     return path
 
 
+def warnings_of(states: SFNClient, execution_arn: str) -> list[str]:
+    """What EnumerateInputs told an execution's user; nothing before it is done."""
+    page = states.get_execution_history(executionArn=execution_arn, maxResults=100)
+    for event in page["events"]:
+        exited = event.get("stateExitedEventDetails", {})
+        if exited.get("name") == "EnumerateInputs":
+            run = json.loads(exited["output"]).get("run", {})
+            if run.get("status") != "more":
+                return list(run.get("warnings") or [])
+    return []
+
+
 def find_history(folder: Path, name: str | None) -> Path:
     """The saved execution of that name (or the beginning of one), else the newest.
 

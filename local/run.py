@@ -21,7 +21,7 @@ from drydock.uris import parse_s3_uri
 from local.deploy import STACK_IMAGE, Stack, deploy
 from local.embedded import DirectoryInUseError, EmbeddedAws
 from local.follow import Execution, Snapshot
-from local.history import save_history
+from local.history import save_history, warnings_of
 from local.progress import ProgressLine
 from local.report import Report
 from local.s3_paths import relative_path
@@ -165,11 +165,15 @@ class _Story:
 
     def _follow(self, execution: Execution, line: ProgressLine) -> Snapshot:
         """Show how it goes until it ends; take a machine away once, in the middle."""
-        reclaim = self._options.reclaim
+        reclaim, has_begun = self._options.reclaim, False
         while True:
             began = time.monotonic()
             snapshot = execution.look()
             line.show(snapshot)
+            if not has_begun and snapshot.inputs is not None:
+                has_begun = True
+                for warning in warnings_of(self._states, execution.arn):
+                    line.say(warning)
             if snapshot.status != "RUNNING":
                 return snapshot
             if reclaim and _is_in_the_middle(snapshot):

@@ -29,6 +29,7 @@ def sample(tmp_path):
         "tool": "vina",
         "options": QUICK,
         "assets": {"receptor": "s3://drydock-data/sample/receptor.pdbqt"},
+        "stop_after_usd": 1000,
     }
     (folder / "run.json").write_text(json.dumps(request))
     return folder / "run.json"
@@ -103,6 +104,7 @@ def test_a_run_goes_on_after_a_crash_and_after_ctrl_c_and_does_nothing_when_done
 
     finished = Command(sample, directory)
     assert finished.end() == 0, finished.text
+    assert "stop_after_usd: 1000 USD are looked at every 5 minutes" in finished.text
     assert "12 of 12 inputs settled: 12 done, 0 failed, 0 skipped, 0 remaining" in finished.text
 
     again = Command(sample, directory)
