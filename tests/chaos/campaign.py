@@ -19,6 +19,7 @@ from worker.scratch import Scratch
 _LOOK_S = 0.25
 # Batch gives what it terminates 30 seconds to end.
 _SWEPT_S = 45.0
+_LAID_S = 120.0
 _START_S = 60.0
 # How long after the storm the runs may take to their end, beside the storm's own length.
 _PATIENCE_S = 300.0
@@ -112,6 +113,7 @@ class Campaign:
             for name, request in self.work.requests.items()
         }
         self._check_jobs(kind)
+        self._lay_ghosts(kind)
         self._check_scratch(kind)
         self._check_errors(kind)
         left = self._stack.close()
@@ -261,6 +263,15 @@ class Campaign:
         while left := self._stack.ask("active"):
             if time.monotonic() > deadline:
                 self.report.problems.append(f"{kind}: jobs {left} are left after the sweep")
+                return
+            time.sleep(_LOOK_S)
+
+    def _lay_ghosts(self, kind: str) -> None:
+        """Whatever Batch has lost ends by itself."""
+        deadline = time.monotonic() + _LAID_S
+        while left := self._stack.ask("ghosts"):
+            if time.monotonic() > deadline:
+                self.report.problems.append(f"{kind}: {left} lost containers do not end")
                 return
             time.sleep(_LOOK_S)
 

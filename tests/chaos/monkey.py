@@ -16,6 +16,7 @@ DEEDS = {
     "reclaim with notice": 4,
     "outage": 2,
     "frozen": 3,
+    "ghost": 5,
 }
 EVERY_S = (0.4, 1.6)
 NOTICE_S = (3.0, 7.0)
@@ -41,10 +42,10 @@ class Monkey:
         """Do something, or nothing, to what runs."""
         self._thaw(now_s)
         (deed,) = self._random.choices(list(DEEDS), list(DEEDS.values()))
-        if deed in ("worker", "tool", "all workers", "frozen"):
+        if deed in ("worker", "tool", "all workers", "frozen", "ghost"):
             workers = sorted(stack.ask("workers"), key=lambda each: each["job"])
             if workers:
-                self._to_workers(deed, workers, now_s)
+                self._to_workers(deed, workers, stack, now_s)
         elif deed.startswith("reclaim"):
             self._reclaim(stack, self._random.uniform(*NOTICE_S) if "notice" in deed else 0.0)
         elif deed == "outage":
@@ -56,11 +57,14 @@ class Monkey:
         """Undo what does not end by itself."""
         self._thaw(float("inf"))
 
-    def _to_workers(self, deed: str, workers: list[dict], now_s: float) -> None:
+    def _to_workers(self, deed: str, workers: list[dict], stack, now_s: float) -> None:
         chosen = workers if deed == "all workers" else [self._random.choice(workers)]
         for worker in chosen:
             if deed == "frozen":
                 self._freeze(worker, now_s)
+            elif deed == "ghost":
+                if stack.ask("ghost", job=worker["job"]):
+                    self._story.tell("monkey", "machine lost, its container works on", **worker)
             elif deed == "tool":
                 self._kill_tool(worker)
             else:

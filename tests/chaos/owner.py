@@ -19,6 +19,7 @@ from local.deploy import EMBEDDED_PARAMETERS, STACK_IMAGE, deploy
 from local.embedded import EmbeddedAws
 from local.lambda_process import LambdaProcess
 from tests.chaos.faults import FaultyDelivery, FaultyService, Weather
+from tests.chaos.ghosts import Ghosts
 from tests.chaos.story import Story
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,7 @@ class Owner:
         self._make_strange(aws.batch._processes, self._twists_of_worker)
         self._make_strange(aws.lambdas._warm, self._twists_of_handler)
         self._kill_handlers()
+        self._ghosts = Ghosts(aws.batch._scheduler)
 
     def hello(self) -> dict:
         """What the other side must know."""
@@ -123,6 +125,14 @@ class Owner:
                 for job in scheduler.jobs.values()
                 if job.parent is None and job.status not in ENDED
             )
+
+    def do_ghost(self, job: str) -> bool:
+        """Let Batch lose a job's machine while its container works on."""
+        return self._ghosts.make(job)
+
+    def do_ghosts(self) -> int:
+        """How many such containers still work."""
+        return self._ghosts.alive()
 
     def do_reclaim(self, machine: str, notice_s: float) -> bool:
         """Take a machine away; False when it went already."""
