@@ -150,7 +150,7 @@ def test_a_message_is_hidden_six_times_as_long_as_its_function_may_take():
 def test_nothing_that_eventbridge_delivers_can_get_lost():
     queues = of_type("AWS::SQS::Queue")
     targets = [target for rule in rules().values() for target in rule["Targets"]]
-    assert len(targets) == len(rules()) == 6
+    assert len(targets) == len(rules()) == 7
     for target in targets:
         assert target["DeadLetterConfig"]["Arn"].removesuffix(".Arn") in queues
         if "Lambda" in target["Id"]:  # called asynchronously: Lambda gives up after three tries
