@@ -284,6 +284,8 @@ def _record(
 def _take_over(services: Services, documents: Documents, look: Look, claimed: Round) -> None:
     """Find the job of a claim whose claimant went silent by its name, or submit it."""
     run, document = look.run, look.document.value
+    # As before a claim: whoever dies while it holds this one leaves it to somebody who looks.
+    services.messages.look_again(run.run_id, document.shard, LEASE_S)
     renewed = renew_claim(document, services.now() + LEASE_S)
     known = documents.replace_shard(run.run_id, look.document, renewed)
     queue_arn = (

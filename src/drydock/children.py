@@ -66,9 +66,8 @@ def has_grown(run: RunDocument, submitted: Round) -> bool:
 def _places_of(
     services: Services, run: RunDocument, shard: int, ended: Round, children: Sequence[int]
 ) -> list[int]:
-    """The places that children of a round had, in two ranged GETs of its task list."""
-    (epoch,) = (each for each in run.epochs if each.epoch == ended.epoch)
-    pack = int(epoch.request["inputs_per_job"])
+    """The places that children of a round of this epoch had: two ranged GETs of its task list."""
+    pack = int(run.current.request["inputs_per_job"])
     first = children[0] * pack
     records = _records(services, run, shard, ended, first, (children[-1] + 1) * pack - first)
     wanted = set(children)

@@ -323,6 +323,27 @@ def test_a_claim_is_left_alone_until_its_lease_ends_and_then_submitted(world, ru
     assert only(world.batch.live()).request.name.endswith("-0")
 
 
+def test_who_takes_a_claim_over_leaves_a_message_for_the_time_after_it(world, run_id):
+    """Nobody else would look before the token times out: there is no job that the sweep sees."""
+    claim = _claim_effect(world)
+    world.faults.arm(claim, "dies after")
+    with pytest.raises(Killed):
+        world.submit(run_id)
+    again = ({"advance": {"run_id": run_id, "shard": 0}}, 180)
+    assert world.delayed().count(again) == 1
+    world.time += 180
+    world.faults.arm(0, "dies after")
+    with pytest.raises(Killed):
+        advance(world.services, run_id, 0)
+    assert world.faults.names == [f"put_if runs/{run_id}/shards/000000.json"]
+    world.faults.arm(None)
+    assert world.delayed().count(again) == 2
+    assert world.shard(run_id).current.lease_until == world.time + 180
+    world.time += 180
+    resubmit_interrupted(world.services, again[0])
+    assert only(world.batch.live()).request.name.endswith("-0")
+
+
 def test_a_submission_that_took_effect_but_answered_an_error_is_adopted_by_name(world, run_id):
     world.faults.arm(_claim_effect(world) + 1, "answers an error")
     with pytest.raises(ServiceError):
