@@ -46,9 +46,10 @@ class Bus:
     def publish(self, event: dict[str, Any]) -> None:
         """Put an event of an AWS service: source, detail-type and detail, and resources."""
         self.published += 1
-        whole = self._enveloped(event)
-        for rule in self._rules:
-            if rule.pattern is not None and fits(rule.pattern, whole):
+        fitting = [each for each in self._rules if each.pattern and fits(each.pattern, event)]
+        if fitting:
+            whole = self._enveloped(event)
+            for rule in fitting:
                 self._hand_over(rule, whole)
 
     def start_schedules(self) -> None:

@@ -50,6 +50,7 @@ CHANCES: dict[str, float] = {
     "segfault": 0.03,
     "host dies with container": 0.3,
     "container not inspected": 0.03,
+    "surroundings broken": 0.03,
 }
 _INTENSITIES = (0.3, 1.0, 1.0, 3.0)
 _LATEST_S = 400.0
@@ -101,13 +102,18 @@ class Seeded:
     injected: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     _times: Counter[str] = field(default_factory=Counter)
+    _turns: dict[Process, tuple[int, float]] = field(default_factory=dict)
 
     def pick(self, ready: list[Process]) -> int:
         """Whoever has drawn the lowest number for their next step goes on."""
-        return min(
-            range(len(ready)),
-            key=lambda at: draw(self.seed, "turn", ready[at].name, ready[at].effects),
-        )
+        return min(range(len(ready)), key=lambda at: self._turn(ready[at]))
+
+    def _turn(self, process: Process) -> float:
+        drawn_at, drawn = self._turns.get(process, (-1, 0.0))
+        if drawn_at != process.effects:
+            drawn = draw(self.seed, "turn", process.name, process.effects)
+            self._turns[process] = process.effects, drawn
+        return drawn
 
     def fault(self, effect: Effect) -> Fault | None:
         process = effect.process
@@ -141,6 +147,9 @@ class Seeded:
             raise AssertionError(f"tests/simulation/chance.py does not know {chance!r}")
         times = self._times[what]
         rate = 0.0 if self.is_over else self.weather.chances.get(chance, 0.0)
+        if not rate:
+            self._times[what] += 1
+            return False
         if self._draw("happens", what) >= rate:
             return False
         key = f"{what} #{times}"

@@ -35,9 +35,13 @@ class Stack:
         self.batch = Batch(self, machines=machines)
         self.states = StepFunctions(self)
         self._uniques = itertools.count()
+        self._services = self._connect()
 
     def services(self) -> Services:
-        """The real doors, over the simulated services; their clients keep nothing."""
+        """The real doors, over the simulated services; they keep nothing between requests."""
+        return self._services
+
+    def _connect(self) -> Services:
         return Services(
             settings=self.settings,
             store=Store(self.s3.client(), None),
