@@ -29,7 +29,7 @@ from local.batch.validation import (
 )
 from tests.simulation.attempts import Attempt
 from tests.simulation.batch_client import Client
-from tests.simulation.machines import Fleet
+from tests.simulation.machines import BREAKAGES, NEVER_FIT, Fleet
 from tests.simulation.resources import ACCOUNT, REGION, template
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ TOO_LONG = f"Container Overrides length must be at most {MAX_OVERRIDES_CHARS}"
 NEVER_FITS = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) "
     "is higher than that can be met by the CE(s) attached to the job queue."
+)
+NO_CAPACITY = (
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for "
+    "instance type [c7i.xlarge]"
 )
 KEPT_S = 7 * 24 * 3600.0
 MAX_DESCRIBED = 100
@@ -57,8 +61,8 @@ class Record:
 class Batch:
     """Both queues of the stack. Each has at most ``machines`` machines at once.
 
-    ``broken`` names something of :data:`tests.simulation.machines.PERMANENT` or ``ENDS_AT_ONCE``
-    while no container can work. ``crashes`` are errors that no worker should end with.
+    ``broken`` is one of :data:`tests.simulation.machines.BREAKAGES` while no container can work.
+    ``crashes`` are errors that no worker should end with.
     """
 
     def __init__(self, stack: Stack, machines: int = 3) -> None:
@@ -74,7 +78,7 @@ class Batch:
         self.broken: str | None = None
         self.fleets: dict[str, Fleet] = {}
         self._records: dict[str, Record] = {}
-        self._numbers = itertools.count(1)
+        self._named: Counter[str] = Counter()
         self._events = itertools.count(1)
         self._registry = _registry(stack.settings.worker_image)
         for queue in self._registry.queues.values():
@@ -109,11 +113,12 @@ class Batch:
 
     def submit(self, request: dict[str, Any]) -> dict[str, Any]:
         check_request_size(json.dumps(request).encode())
-        job = make_job(request, self._registry, f"job-{next(self._numbers):04d}", self.now_ms)
+        job = make_job(request, self._registry, self._id_for(request["jobName"]), self.now_ms)
         self.jobs[job.id] = self.parents[job.id] = job
         self.jobs.update((child.id, child) for child in job.children)
         job.summary["SUBMITTED"] = len(job.children)
         self._records[job.id] = Record(*(self._seen_at(job, how) for how in ("DESCRIBE", "LIST")))
+        self._may_break(job)
         in_s = self.kernel.chooser.between(f"{job.id} is taken", 0.5, 5)
         self.kernel.after(in_s, lambda: self._make_runnable(job))
         return {"jobArn": job.arn, "jobName": job.spec.name, "jobId": job.id}
@@ -143,6 +148,14 @@ class Batch:
 
     def register_definition(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._registry.register_definition(request)
+
+    def _id_for(self, name: str) -> str:
+        """An id that does not depend on what other jobs there are, so that chances drawn by it stay
+        where they are when some fault is left out of a history.
+        """
+        about = "-".join(name.split("-")[2:])
+        self._named[about] += 1
+        return f"job-{about}-{self._named[about]}"
 
     # -- what attempts tell
 
@@ -249,10 +262,22 @@ class Batch:
     def _wait(self, fleet: Fleet, queue: Queue, job: Job) -> None:
         """The head of a queue waits; one that no machine could ever take blocks it."""
         needs = {each["type"]: int(each["value"]) for each in _needs(job)}
-        if fleet.could_place(needs["VCPU"], needs.get("GPU", 0), needs["MEMORY"]):
+        fits = fleet.could_place(needs["VCPU"], needs.get("GPU", 0), needs["MEMORY"])
+        if fits and self.broken != NEVER_FIT:
             fleet.grow(len(queue.waiting), lambda: self._place(queue))
-        elif job.status_reason is None:
-            job.status_reason = NEVER_FITS
+        else:
+            self._block(queue, job, NEVER_FITS)
+
+    def note_capacity(self, name: str) -> None:
+        """There is no machine for the head of a queue now."""
+        queue = self._registry.queues[name]
+        heads = [job for job in queue.waiting if job.status == "RUNNABLE"]
+        if heads:
+            self._block(queue, heads[0], NO_CAPACITY)
+
+    def _block(self, queue: Queue, job: Job, reason: str) -> None:
+        if job.status_reason is None:
+            job.status_reason = reason
             self._publish("Batch Job Queue Blocked", [job.arn, queue.arn], job)
 
     # -- what is told
@@ -282,6 +307,22 @@ class Batch:
         if not choose.happens(f"{job.id} {how}", "new job unknown"):
             return self.kernel.now
         return self.kernel.now + choose.between(f"{job.id} {how} knows it", 1, 20)
+
+    def _may_break(self, job: Job) -> None:
+        """Somebody changes an image, a role or a network, and some time later changes it back."""
+        choose = self.kernel.chooser
+        if self.broken is None and choose.happens(f"{job.id} surroundings", "surroundings broken"):
+            at = choose.between(f"{job.id} what breaks", 0, len(BREAKAGES) - 0.001)
+            self.broken = BREAKAGES[int(at)]
+            self.kernel.note("somebody", f"breaks what containers need: {self.broken}")
+            for_s = 20 * 60 ** choose.between(f"{job.id} breakage", 0, 1)
+            self.kernel.after(for_s, self._mend)
+
+    def _mend(self) -> None:
+        self.broken = None
+        self.kernel.note("somebody", "mends what containers need")
+        for queue in self._registry.queues.values():
+            self._place(queue)
 
     def _may_forget(self, job: Job) -> None:
         choose = self.kernel.chooser

@@ -44,6 +44,9 @@ PERMANENT = {
 }
 # Likewise for containers that start and end at once, by their exit codes.
 ENDS_AT_ONCE = {"exit 126": 126, "exit 127": 127}
+# Batch itself finds no machine for anything.
+NEVER_FIT = "no machine fits"
+BREAKAGES = (*PERMANENT, *ENDS_AT_ONCE, NEVER_FIT)
 UNINSPECTED = (
     "CannotInspectContainerError: Could not transition to inspecting; timed out after waiting 30s"
 )
@@ -106,6 +109,7 @@ class Fleet:
         choose = self._kernel.chooser
         if self._is_spot and choose.happens(f"{self._name} capacity", "no capacity"):
             self._kernel.note(f"queue {self._name}", "has no capacity for a while")
+            self._batch.note_capacity(self._name)
             wait_s = choose.between(f"{self._name} without capacity", 60, 1800)
             self._kernel.after(wait_s, lambda: self._boot(when_there))
             return

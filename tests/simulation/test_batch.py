@@ -170,6 +170,28 @@ def test_a_job_that_no_machine_can_run_blocks_its_queue():
     assert statuses(stack, job) == ["FAILED"] * 3
 
 
+def test_what_is_broken_blocks_the_queue_until_it_is_mended():
+    chooser = Scripted(surroundings_broken=1)
+    chooser.between = lambda what, low, high: high if what.endswith("what breaks") else low
+    stack = three(chooser=chooser)
+    told = events(stack)
+    job = submit(stack, 3)
+    stack.kernel.run(until=stack.kernel.now + 10)
+    assert [e["detail-type"] for e in told].count("Batch Job Queue Blocked") == 1
+    assert statuses(stack, job) == ["RUNNABLE"] * 3
+    stack.kernel.run()
+    assert statuses(stack, job) == ["SUCCEEDED"] * 3
+
+
+def test_want_of_capacity_is_told():
+    stack = three(chooser=Scripted(no_capacity=1))
+    told = events(stack)
+    submit(stack, 3)
+    stack.kernel.run()
+    (blocked,) = [e for e in told if e["detail-type"] == "Batch Job Queue Blocked"]
+    assert blocked["detail"]["statusReason"].startswith("CAPACITY:")
+
+
 def test_batch_refuses_what_it_refuses():
     stack = three()
     with pytest.raises(ClientError, match=r"JobQueue .* not found"):

@@ -17,7 +17,7 @@ class Once(Quiet):
         self.number, self.kind = number, kind
 
     def fault(self, effect):
-        is_first = effect.process.name == "container job-0001 attempt 1"
+        is_first = effect.process.name == "container job-000000-0-1 attempt 1"
         return Fault(self.kind) if is_first and effect.number == self.number else None
 
 
