@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from local.batch.model import ENDED
 from tests.simulation.account import DATA, INTAKE
 from tests.simulation.plan import OUTPUT, Action
 
@@ -53,8 +54,9 @@ def _stop(history: History, action: Action) -> None:
 
 
 def _terminate(history: History, action: Action) -> None:
-    jobs = list(history.active_jobs())
-    if jobs:
+    arrays = list(history.active_jobs())
+    children = [each for job in arrays for each in job.children if each.status not in ENDED]
+    if jobs := [*arrays, *children]:
         history.stack.batch.terminate([_aimed(jobs, action).id], "terminated by a user")
 
 
