@@ -6,7 +6,14 @@ from typing import Any
 
 from drydock.checking import Checked
 from drydock.documents import Documents, Versioned
-from drydock.errors import AlreadyExists, Conflict, Malformed, NotFound, RequestRejected
+from drydock.errors import (
+    AlreadyExists,
+    Conflict,
+    Malformed,
+    NotFound,
+    RequestRejected,
+    RunSuperseded,
+)
 from drydock.keys import ControlKeys, RunKeys, owner_claim
 from drydock.request import Request
 from drydock.run_document import (
@@ -29,6 +36,7 @@ def open_run(services: Services, request: Request, checked: Checked, execution: 
     Raises:
         RequestRejected: the output prefix holds another run, this run is going on, or the data it
             rests on have changed since it began.
+        RunSuperseded: the execution owned the run before another one did.
     """
     values = request.model_dump(mode="json")
     run_id = _claim_output(services, request, values)
@@ -174,6 +182,8 @@ def _next_epoch(
     run = known.value
     if run.owner == first.owner:
         return run
+    if first.owner in {epoch.owner for epoch in run.epochs}:
+        raise RunSuperseded(f"run {run.run_id} is owned by {run.owner}, not by {first.owner}")
     if run.input_etag is not None and run.input_etag != checked.list_etag:
         told = f"input: {request.input!r} was given: the list has changed since the run began"
         raise RequestRejected([f"{told}; put it back or choose another output"])
