@@ -17,7 +17,12 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
     plan = Plan(
-        directory=tmp_path_factory.mktemp("chaos"), seed="short", inputs=40, seconds=15, deaths=1
+        directory=tmp_path_factory.mktemp("chaos"),
+        seed="short",
+        inputs=40,
+        seconds=15,
+        deaths=1,
+        clock_s=15,
     )
     campaign = Campaign(plan)
     campaign.run()
