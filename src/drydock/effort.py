@@ -8,6 +8,7 @@ days; what it does not say any more is left out, and the figures are then said t
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from drydock.failures import classify
@@ -100,17 +101,34 @@ def array_of(job_id: str) -> str:
     return job_id.partition(":")[0]
 
 
-def tally(rounds: Iterable[Round], witnessed: Witnessed, children: Mapping[str, Child]) -> Effort:
-    """Add up what the rounds took; ``children`` are the jobs that Batch was asked about."""
+def tally(
+    rounds: Iterable[Round],
+    witnessed: Witnessed,
+    children: Mapping[str, Child],
+    *,
+    remains: bool = False,
+) -> Effort:
+    """Add up what the rounds took; ``children`` are the jobs that Batch was asked about.
+
+    ``remains`` says whether inputs do: of a round that left some, Batch must have told something.
+    """
     retried: dict[str, dict[str, int]] = {}
     for job_id, attempt in witnessed.highest.items():
         retried.setdefault(array_of(job_id), {})[job_id] = attempt
     answered: dict[str, dict[str, Child]] = {}
     for job_id, child in children.items():
         answered.setdefault(array_of(job_id), {})[job_id] = child
+    ordered = sorted(rounds, key=lambda each: each.number)
+    left_some = [each.epoch == after.epoch for each, after in pairwise(ordered)] + [remains]
     return add_up_efforts(
-        _of_round(each, retried.get(each.job_id, {}), answered.get(each.job_id, {}), witnessed)
-        for each in rounds
+        _of_round(
+            each,
+            retried.get(each.job_id, {}),
+            answered.get(each.job_id, {}),
+            witnessed,
+            is_untold=is_followed and not each.failures,
+        )
+        for each, is_followed in zip(ordered, left_some, strict=False)
         if each.job_id is not None
     )
 
@@ -120,6 +138,8 @@ def _of_round(
     highest: Mapping[str, int],
     children: Mapping[str, Child],
     witnessed: Witnessed,
+    *,
+    is_untold: bool,
 ) -> Effort:
     interruptions: Counter[str] = Counter()
     # Children of which nobody asked have ended well at their first attempt, or are only counted.
@@ -139,7 +159,7 @@ def _of_round(
     attempts += sum(attempt - 1 for attempt in not_asked.values())
     only_counted = +counted
     interruptions.update(only_counted)
-    is_unknown = bool(not_asked or only_counted)
+    is_unknown = bool(not_asked or only_counted or is_untold)
     return Effort(
         rounds=1,
         jobs=submitted.jobs,

@@ -86,7 +86,7 @@ def _shard_accounts(
     document = documents.shard(run, shard, inputs).value
     if written is not None and is_of_it and valid_accounts(services, run, document) is not None:
         return written.accounts, written.turns
-    effort = tally(document.rounds, witness((), ()), {})
+    effort = tally(document.rounds, witness((), ()), {}, remains=True)
     return Accounts(inputs, 0, 0, 0, inputs, effort=effort), 0
 
 

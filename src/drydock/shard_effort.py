@@ -45,7 +45,8 @@ def shard_effort(
         children = _ask(services, document, witnessed)
     except ServiceUnavailable:
         children = {}
-    return tally(document.rounds, witnessed, children)
+    remains = len(settled) < document.inputs
+    return tally(document.rounds, witnessed, children, remains=remains)
 
 
 def _settled_by(settled: Iterable[Settled]) -> Iterator[tuple[str | None, int | None]]:

@@ -104,6 +104,16 @@ def test_of_what_batch_forgot_the_rounds_alone_tell():
     assert found.on_demand_share == 0.4
 
 
+def test_a_round_that_left_inputs_and_of_which_nothing_is_told_makes_it_at_least():
+    gone, last = a_round(), a_round(1, 1)
+    found = tally([last, gone], NOBODY, {})
+    assert (found.attempts, found.lost_seconds, found.at_least) == (4, None, True)
+    assert tally([gone], NOBODY, {}, remains=True).at_least
+    assert not tally([gone], NOBODY, {}).at_least
+    # The next epoch opened failures again: the round before had left nothing.
+    assert not tally([gone, a_round(1, 1, epoch=2)], NOBODY, {}).at_least
+
+
 def test_a_plain_job_is_its_own_child():
     plain = a_round(jobs=1, failures={"again": 1})
     found = tally([plain], NOBODY, {"job-0": Child((attempt("again", 9.0),), failed_as="again")})
@@ -175,7 +185,8 @@ def test_what_batch_knows_whole_is_counted_whole(shard):
         for each in rounds
         for index in range(each.jobs)
     }
-    found = tally([a_round(r.number, r.jobs) for r in rounds], witness(highest, []), told)
+    each_epoch = [a_round(r.number, r.jobs, epoch=r.number + 1) for r in rounds]
+    found = tally(each_epoch, witness(highest, []), told)
     assert found.attempts == 2 * found.jobs == 2 * sum(r.jobs for r in rounds)
     assert found.interrupted == found.jobs
     assert not found.at_least
