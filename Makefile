@@ -9,6 +9,9 @@ ARGS ?=
 # make chaos: how many inputs, how long the storm; without a SEED each is another.
 INPUTS ?= 300
 SECONDS ?= 180
+# make simulate: how many histories, from which seed on.
+SEEDS ?= 3000
+FIRST ?= 0
 # Tests that run at once: most wait for processes, and each has its own S3 and its own folders.
 TESTS_AT_ONCE ?= 2
 
@@ -20,7 +23,7 @@ export PYTHONPATH := src:.
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint types validate build bench chaos prove wheel image test-containers schema lock clean \
+.PHONY: help run tools history test lint types validate build bench simulate chaos prove wheel image test-containers schema lock clean \
 	environment environment-test environment-lint environment-sam environment-wheel
 
 help: ## this list
@@ -57,6 +60,9 @@ bench: environment-test ## the figures of benchmarks/README.md
 	@for name in planning slicing detect ranking outdock poses vina batch_children; do \
 		echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; \
 	done
+
+simulate: environment-test ## histories in virtual time, each from a seed; SEEDS=100000 for many, ARGS="--replay SEED" for one
+	@$(python) -m tests.simulation --seeds "$(FIRST):$$(($(FIRST) + $(SEEDS)))" $(ARGS)
 
 chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS and SECONDS as you like
 	@$(python) -m tests.chaos --inputs "$(INPUTS)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
