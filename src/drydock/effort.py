@@ -6,7 +6,7 @@ days; what it does not say any more is left out, and the figures are then said t
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -107,10 +107,12 @@ def tally(
     children: Mapping[str, Child],
     *,
     remains: bool = False,
+    reopened: Collection[int] = (),
 ) -> Effort:
     """Add up what the rounds took; ``children`` are the jobs that Batch was asked about.
 
-    ``remains`` says whether inputs do: of a round that left some, Batch must have told something.
+    ``remains`` says whether inputs do, ``reopened`` in which epochs failures were opened again: of
+    a round that left some inputs, Batch must have told something.
     """
     retried: dict[str, dict[str, int]] = {}
     for job_id, attempt in witnessed.highest.items():
@@ -119,7 +121,7 @@ def tally(
     for job_id, child in children.items():
         answered.setdefault(array_of(job_id), {})[job_id] = child
     ordered = sorted(rounds, key=lambda each: each.number)
-    left_some = [each.epoch == after.epoch for each, after in pairwise(ordered)] + [remains]
+    left_some = [_left_some(each, after, reopened) for each, after in pairwise(ordered)]
     return add_up_efforts(
         _of_round(
             each,
@@ -128,9 +130,18 @@ def tally(
             witnessed,
             is_untold=is_followed and not each.failures,
         )
-        for each, is_followed in zip(ordered, left_some, strict=False)
+        for each, is_followed in zip(ordered, [*left_some, remains], strict=False)
         if each.job_id is not None
     )
+
+
+def _left_some(submitted: Round, after: Round, reopened: Collection[int]) -> bool:
+    """Whether a round did not settle all of its inputs, seen from the one after it."""
+    if submitted.epoch == after.epoch:
+        return True
+    if any(submitted.epoch < epoch <= after.epoch for epoch in reopened):
+        return False
+    return after.settled_before < submitted.settled_before + submitted.size
 
 
 def _of_round(

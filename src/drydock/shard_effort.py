@@ -46,7 +46,8 @@ def shard_effort(
     except ServiceUnavailable:
         children = {}
     remains = len(settled) < document.inputs
-    return tally(document.rounds, witnessed, children, remains=remains)
+    reopened = frozenset(run.reopened.values())
+    return tally(document.rounds, witnessed, children, remains=remains, reopened=reopened)
 
 
 def _settled_by(settled: Iterable[Settled]) -> Iterator[tuple[str | None, int | None]]:

@@ -110,8 +110,11 @@ def test_a_round_that_left_inputs_and_of_which_nothing_is_told_makes_it_at_least
     assert (found.attempts, found.lost_seconds, found.at_least) == (4, None, True)
     assert tally([gone], NOBODY, {}, remains=True).at_least
     assert not tally([gone], NOBODY, {}).at_least
+    settled, left = (a_round(1, 1, epoch=2, settled_before=count) for count in (3, 2))
+    assert not tally([gone, settled], NOBODY, {}).at_least
+    assert tally([gone, left], NOBODY, {}).at_least
     # The next epoch opened failures again: the round before had left nothing.
-    assert not tally([gone, a_round(1, 1, epoch=2)], NOBODY, {}).at_least
+    assert not tally([gone, left], NOBODY, {}, reopened=[2]).at_least
 
 
 def test_a_plain_job_is_its_own_child():
@@ -185,7 +188,9 @@ def test_what_batch_knows_whole_is_counted_whole(shard):
         for each in rounds
         for index in range(each.jobs)
     }
-    each_epoch = [a_round(r.number, r.jobs, epoch=r.number + 1) for r in rounds]
+    each_epoch = [
+        a_round(r.number, r.jobs, epoch=r.number + 1, settled_before=9 * r.number) for r in rounds
+    ]
     found = tally(each_epoch, witness(highest, []), told)
     assert found.attempts == 2 * found.jobs == 2 * sum(r.jobs for r in rounds)
     assert found.interrupted == found.jobs
