@@ -197,6 +197,8 @@ def test_a_text_that_is_new_is_not_a_users_where_batch_says_so():
     flags = {"isTerminated": False, "isCancelled": False}
     detail = detail_of(CHILD, "Something that is new", None, None, **flags)
     assert verdict_of_detail(detail).failure_class == "unknown"
+    listed = FailedChild(0, "Something that is new", is_terminated=False)
+    assert verdict_of(listed).failure_class == "unknown"
     # Its last attempt says the same: nobody put another text over it.
     detail = detail_of(CHILD, "Something that is new", None, None)
     assert verdict_of_detail(detail).failure_class == "unknown"
