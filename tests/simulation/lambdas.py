@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -83,6 +84,8 @@ def _pool(max_workers: int) -> Any:
 
 
 concurrency.ThreadPoolExecutor = _pool
+# The story tells what goes wrong.
+logging.getLogger("drydock").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
