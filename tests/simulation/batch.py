@@ -174,7 +174,7 @@ class Batch:
         job.attempts.append(detail)
         if attempt.stopped is not None:
             self._move(job, "FAILED", attempt.stopped)
-        elif "reason" not in detail["container"] and detail["container"].get("exitCode") == 0:
+        elif detail["container"].get("exitCode") == 0:
             self._move(job, "SUCCEEDED", reason)
         elif is_retried(job.spec.retry_strategy, job.attempts):
             self._move(job, "RUNNABLE")

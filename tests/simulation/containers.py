@@ -59,6 +59,8 @@ _REAL += ("ThreadPoolExecutor", "each")
 _HARMLESS = {
     # Stop is replaced by VirtualStop, and nobody watches for notices in a thread.
     stop_signals: {"threading", "time", "queue"},
+    # MarkerWriter is told the time.
+    results: {"time"},
     # `each` is replaced where it is called.
     parallel: {"threading", "time", "queue", "each"},
 }
@@ -259,7 +261,6 @@ def _replacements() -> list[tuple[ModuleType, str, Any]]:
         (agent, "time", clock),
         (attempt, "time", clock),
         (history, "time", clock),
-        (results, "time", clock),
         (attempt, "ThreadPoolExecutor", OneByOne),
         (history, "ThreadPoolExecutor", OneByOne),
         (transfer, "each", _each),

@@ -210,4 +210,5 @@ def test_an_attempt_beyond_its_time_is_ended_by_batch():
     job = submit(stack, 1, timeout_s=100)
     stack.kernel.run()
     assert stack.batch.jobs[job].status_reason == "Job attempt duration exceeded timeout"
-    assert len(stack.batch.jobs[job].attempts) == 1
+    (attempt,) = stack.batch.jobs[job].attempts
+    assert attempt["statusReason"] == "Job attempt duration exceeded timeout"
