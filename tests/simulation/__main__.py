@@ -57,16 +57,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--whole", action="store_true", help="tell every request, made small or not"
     )
+    parser.add_argument("--brief", action="store_true", help="tell no history of a violation")
     parser.add_argument("--all", action="store_true", help="go on after a violation")
     given = parser.parse_args(arguments)
     if given.replay is not None:
         return _replay(given.replay, whole=given.whole)
     first, _, after = given.seeds.partition(":")
     seeds = range(int(first), int(after) if after else int(first) + 1)
-    return _run(seeds, given.jobs, go_on=given.all)
+    return _run(seeds, given.jobs, go_on=given.all, is_brief=given.brief)
 
 
-def _run(seeds: range, jobs: int, *, go_on: bool) -> int:
+def _run(seeds: range, jobs: int, *, go_on: bool, is_brief: bool) -> int:
     began, done = time.monotonic(), 0
     counts, figures, bad = Counter[str](), Counter[str](), list[Ran]()
     for ran in _ran(seeds, jobs):
@@ -88,7 +89,7 @@ def _run(seeds: range, jobs: int, *, go_on: bool) -> int:
         return 0
     rules = Counter(ran.rule for ran in bad)
     _say(f"VIOLATED: {dict(rules)}; seeds {[ran.seed for ran in bad][:20]}\n\n")
-    return _replay(bad[0].seed, whole=False)
+    return 1 if is_brief else _replay(bad[0].seed, whole=False)
 
 
 def _ran(seeds: range, jobs: int) -> Iterator[Ran]:
