@@ -4,6 +4,7 @@ from typing import Any
 
 from drydock.advancing import EndedJob, advance
 from drydock.children import has_grown, what_to_change
+from drydock.decision import SUPERSEDED
 from drydock.detection import shard_inputs
 from drydock.documents import Documents
 from drydock.ends import told_of, verdict_of
@@ -78,6 +79,10 @@ def _stop(
     told_of_round = next((each for each in of_epoch if each.number == job.round), None)
     if told_of_round is None:
         # It tells of an earlier epoch: what was wrong then may have been mended since.
+        current = document.current
+        if verdict.failure_class == BLOCKED and current and current.number == job.round:
+            services.jobs.terminate(job_id.partition(":")[0], SUPERSEDED)
+            return "ended what an earlier epoch left blocked"
         return "of an earlier epoch"
     if run.active_stop is not None:
         if told_of_round.state == "submitted" and told_of_round.ending is None:

@@ -425,6 +425,27 @@ def test_a_round_that_grew_too_large_for_every_machine_does_not_stop_the_run(wor
     assert world.shard(run_id).withheld == ()
 
 
+def test_a_job_that_an_earlier_epoch_left_blocked_makes_way_for_this_ones(world, run_id, job):
+    world.executions.running.clear()
+    world.start("two", resources={"memory_mib": 1000})
+    world.submit(run_id, token="again")
+    assert only(world.batch.live()) is job
+    detail = {
+        "jobId": f"{job.job_id}:2",
+        "jobName": job.request.name,
+        "status": "RUNNABLE",
+        "statusReason": "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - memory",
+        "arrayProperties": {"index": 2},
+    }
+    event = {"detail-type": "Batch Job Queue Blocked", "detail": detail}
+    resubmit_interrupted(world.services, event)
+    assert job.terminated == ["drydock: superseded"]
+    assert world.run(run_id).active_stop is None
+    fail(world, job, *terminated(0, 1, 2, 3, reason=job.reason), reason=job.reason)
+    assert only(world.batch.live()).request.memory_mib == 1000
+    assert resubmit_interrupted(world.services, event) == "of an earlier epoch"
+
+
 def test_attempts_of_a_job_are_read_from_batch_when_there_was_no_event(world):
     world.inputs(1)
     run_id = world.start()
