@@ -75,7 +75,9 @@ class Campaign:
         self.report = Report()
         self._random = random.Random(f"{plan.seed} campaign")
         self._stack: ChaosStack | None = None
-        self._settings = self._settings_of("quiet", Story(plan.directory / "quiet.jsonl"))
+        self._generation = 0
+        # Under the calm sky after the storm: how often a request may still be started again.
+        self._starts_left: dict[str, int] | None = None
 
     def run(self) -> Report:
         """Do it all; afterwards nothing of it runs."""
@@ -97,7 +99,7 @@ class Campaign:
 
     def _run(self, kind: str, finish) -> dict[str, dict]:
         began = time.monotonic()
-        self._settings = self._settings_of(kind, self.story)
+        self._kind, self._settings = kind, self._settings_of(kind)
         self._start_stack()
         self.work = workload.make(
             lambda key, body: self._stack.store.put(self._stack.data, key, body),
@@ -110,14 +112,14 @@ class Campaign:
         self._running = {name: self._upload(name) for name in self.work.requests}
         finish()
         self.report.seconds[kind] = time.monotonic() - began
-        found = {
-            name: picture(self._stack.store, request)
-            for name, request in self.work.requests.items()
-        }
         self._check_jobs(kind)
         self._lay_ghosts(kind)
         self._check_scratch(kind)
         self._check_errors(kind)
+        found = {
+            name: picture(self._stack.store, request)
+            for name, request in self.work.requests.items()
+        }
         left = self._stack.close()
         if left:
             self.report.problems.append(f"{kind}: processes {left} are left")
@@ -150,6 +152,7 @@ class Campaign:
             if deaths and now_s >= deaths[0]:
                 deaths.pop(0)
                 self._die_and_go_on()
+                monkey.forget()
             monkey.act(self._stack, now_s)
             if self._random.random() < _ABORTED_A_TURN and self._running:
                 self._abort(self._random.choice(sorted(self._running)))
@@ -190,8 +193,8 @@ class Campaign:
     # -- executions
 
     def _start_stack(self) -> None:
-        self._generation = getattr(self, "_generation", 0) + 1
-        seed = f"{self.plan.seed} {self._settings.directory[-6:]} {self._generation}"
+        self._generation += 1
+        seed = f"{self.plan.seed} {self._kind} {self._generation}"
         mark = f"{self.plan.directory}:{self.plan.seed}"
         self._stack = ChaosStack(replace(self._settings, seed=seed), mark)
 
@@ -238,12 +241,11 @@ class Campaign:
                 self._again(name, ended)
 
     def _again(self, name: str, ended: str) -> None:
-        left = getattr(self, "_starts_left", None)
-        if left is not None:
-            left[name] -= 1
-            if left[name] < 0:
+        if self._starts_left is not None:
+            self._starts_left[name] -= 1
+            if self._starts_left[name] < 0:
                 raise AssertionError(f"{name} does not come to its end under a calm sky: {ended}")
-        elif self._settings.directory.endswith("quiet"):
+        elif self._kind == "quiet":
             raise AssertionError(f"the quiet run of {name} failed: {ended}")
         self._running[name] = self._upload(name)
 
@@ -305,11 +307,11 @@ class Campaign:
         kills = sum(count for (_, what), count in done.items() if "SIGKILL" in what)
         self._say(f"{now_s:5.0f} s  {settled} markers, {kills} kills, {sum(done.values())} events")
 
-    def _settings_of(self, kind: str, story: Story) -> Settings:
+    def _settings_of(self, kind: str) -> Settings:
         plan = self.plan
         calm = Settings(
             directory=str(plan.directory / kind),
-            story=str(story.path),
+            story=str(self.story.path),
             seed=plan.seed,
             machines=plan.machines,
             inputs_per_shard=max(8, plan.inputs // 12),

@@ -57,6 +57,10 @@ class Monkey:
         """Undo what does not end by itself."""
         self._thaw(float("inf"))
 
+    def forget(self) -> None:
+        """All that it stopped is gone: its numbers are other processes' by now."""
+        self._frozen.clear()
+
     def _to_workers(self, deed: str, workers: list[dict], stack, now_s: float) -> None:
         chosen = workers if deed == "all workers" else [self._random.choice(workers)]
         for worker in chosen:

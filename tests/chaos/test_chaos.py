@@ -20,9 +20,10 @@ def campaign(tmp_path_factory):
         directory=tmp_path_factory.mktemp("chaos"),
         seed="short",
         inputs=40,
-        seconds=15,
+        seconds=10,
         deaths=1,
-        clock_s=15,
+        kills=2,
+        clock_s=10,
     )
     campaign = Campaign(plan)
     campaign.run()
