@@ -82,9 +82,7 @@ def measure(meter: Meter, sample: Sample, now: float) -> Meter:
     Of a job that another one followed since the last look, the time up to that one counts.
     """
     if sample.job_id != meter.job_id:
-        closed = _passed(meter, 0, sample.began_at)
-        began_at = max(closed.looked_at, sample.began_at)
-        meter = replace(closed, job_id=sample.job_id, vcpus=0, looked_at=began_at)
+        meter = replace(_passed(meter, 0, sample.began_at), job_id=sample.job_id, vcpus=0)
     if sample.ended_at is None:
         return _passed(meter, sample.vcpus, now)
     return _passed(meter, 0, sample.ended_at)
