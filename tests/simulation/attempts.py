@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation import machines
-from tests.simulation.containers import Container
 from tests.simulation.kernel import Timer
 
 if TYPE_CHECKING:
     from local.batch.model import Job
     from tests.simulation.batch import Batch
+    from tests.simulation.containers import Container
     from tests.simulation.machines import Machine
 
 EXITED = "Essential container in task exited"
@@ -41,7 +41,8 @@ class Attempt:
         self._is_lost = False
         self._timers: list[Timer] = []
         self._started_ms: int | None = None
-        machine.attempts.append(self)
+        self._fleet = batch.fleets[job.spec.queue.name]
+        self._fleet.take(machine, self)
         task = f"{batch.arns.format('ecs')}task/{job.id.replace(':', '-')}-{self.number}"
         self._told: dict[str, Any] = {"taskArn": task, "logStreamName": self.log_stream}
         job.container = self._told
@@ -127,7 +128,7 @@ class Attempt:
             self._batch.started(self)
             self._after(0.5, lambda: self._end(EXITED))
             return
-        self._container = Container(self._batch.stack, self)
+        self._container = self._batch.make_container(self._batch.stack, self)
         self._container.process.ended.then(self._exited)
         self._batch.started(self)
         if self.machine.noticed:
@@ -186,8 +187,7 @@ class Attempt:
         self.is_over = True
         for timer in self._timers:
             timer.cancel()
-        if self in self.machine.attempts:
-            self.machine.attempts.remove(self)
+        self._fleet.give(self.machine, self)
         started = {} if self._started_ms is None else {"startedAt": self._started_ms}
         detail = {
             "container": {**self._told, "networkInterfaces": []},

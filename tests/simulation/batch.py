@@ -11,7 +11,7 @@ import functools
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from local.batch.validation import (
 )
 from tests.simulation.attempts import Attempt
 from tests.simulation.batch_client import Client
+from tests.simulation.containers import Container
 from tests.simulation.machines import BREAKAGES, NEVER_FIT, Fleet
 from tests.simulation.resources import ACCOUNT, REGION, template
 
@@ -76,6 +77,8 @@ class Batch:
         self.crashes: list[tuple[str, BaseException]] = []
         self.attempts = 0
         self.broken: str | None = None
+        # Whoever wants but the number of containers has cheaper ones.
+        self.make_container: Callable[[Stack, Attempt], Container] = Container
         self.fleets: dict[str, Fleet] = {}
         self._records: dict[str, Record] = {}
         self._named: Counter[str] = Counter()

@@ -57,23 +57,18 @@ class Machine:
     """An instance with room for containers; ``timers`` say what will happen to it."""
 
     id: str
-    vcpus: int
     noticed: bool = False
-    attempts: list[Attempt] = field(default_factory=list)
+    free: int = SLOTS
+    attempts: dict[Attempt, None] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
-
-    @property
-    def free(self) -> int:
-        """The vCPUs that new containers may have: none once a notice is out."""
-        used = sum(attempt.job.spec.vcpus for attempt in self.attempts)
-        return 0 if self.noticed else self.vcpus - used
 
 
 class Fleet:
     """The machines of one queue, at most ``most`` at once; only those of Spot are taken away."""
 
     def __init__(self, batch: Batch, name: str, *, most: int, is_spot: bool) -> None:
-        self.machines: list[Machine] = []
+        # All are kept in the order of what happened to them, for a million containers too.
+        self.machines: dict[Machine, None] = {}
         self.booted = 0
         self.reclaims = 0
         self._batch = batch
@@ -82,27 +77,49 @@ class Fleet:
         self._most = most
         self._is_spot = is_spot
         self._booting = 0
+        self._noticed = 0
+        self._roomy: dict[Machine, None] = {}
+        self._idle: dict[Machine, None] = {}
 
     def could_place(self, vcpus: int, gpus: int, memory_mib: int) -> bool:
         """Whether such a container fits an empty machine; there are no GPUs."""
         return not gpus and vcpus <= SLOTS and memory_mib <= MEMORY_MIB
 
     def place(self, vcpus: int) -> Machine | None:
-        """The machine with the most room that can take such a container now."""
-        fitting = [machine for machine in self.machines if machine.free >= vcpus]
-        return max(fitting, key=lambda machine: machine.free, default=None)
+        """A machine that can take such a container now; those that have taken one come last."""
+        return next((machine for machine in self._roomy if machine.free >= vcpus), None)
+
+    def take(self, machine: Machine, attempt: Attempt) -> None:
+        """An attempt begins on a machine."""
+        machine.attempts[attempt] = None
+        machine.free -= attempt.job.spec.vcpus
+        self._idle.pop(machine, None)
+        self._roomy.pop(machine, None)
+        if machine.free:
+            self._roomy[machine] = None
+
+    def give(self, machine: Machine, attempt: Attempt) -> None:
+        """It has ended, as far as Batch knows."""
+        del machine.attempts[attempt]
+        machine.free += attempt.job.spec.vcpus
+        if machine not in self.machines:
+            return
+        if not machine.noticed:
+            self._roomy[machine] = None
+        if not machine.attempts:
+            self._idle[machine] = None
 
     def grow(self, waiting: int, when_there: Callable[[], None]) -> None:
         """Boot machines for what waits, as far as there may be any."""
         # One that has a notice takes nothing any more, and may be gone before anybody asks again.
-        lasting = sum(not machine.noticed for machine in self.machines)
+        lasting = len(self.machines) - self._noticed
         while self._booting * SLOTS < waiting and lasting + self._booting < self._most:
             self._booting += 1
             self._boot(when_there)
 
     def rest(self) -> None:
         """Give back what has no work."""
-        for machine in [machine for machine in self.machines if not machine.attempts]:
+        for machine in list(self._idle):
             self._leave(machine)
 
     def _boot(self, when_there: Callable[[], None]) -> None:
@@ -119,8 +136,8 @@ class Fleet:
     def _arrive(self, when_there: Callable[[], None]) -> None:
         self._booting -= 1
         self.booted += 1
-        machine = Machine(f"i-{self._name[0]}{self.booted:04x}", SLOTS)
-        self.machines.append(machine)
+        machine = Machine(f"i-{self._name[0]}{self.booted:04x}")
+        self.machines[machine] = self._roomy[machine] = self._idle[machine] = None
         choose = self._kernel.chooser
         for way, do in (("reclaim", self.reclaim), ("reclaim without notice", self.take_away)):
             if self._is_spot and choose.happens(f"{machine.id} {way}", way):
@@ -134,6 +151,9 @@ class Fleet:
         if machine.noticed:
             return
         machine.noticed = True
+        self.reclaims += 1
+        self._noticed += 1
+        self._roomy.pop(machine, None)
         self._kernel.note(machine.id, "has a notice that it will be taken away")
         for attempt in list(machine.attempts):
             attempt.hear_notice()
@@ -142,15 +162,17 @@ class Fleet:
     def take_away(self, machine: Machine) -> None:
         """Take a machine away, with all that runs on it."""
         self._kernel.note(machine.id, "is taken away")
-        self.reclaims += 1
+        self.reclaims += not machine.noticed
         attempts = list(machine.attempts)
         self._leave(machine)
         for attempt in attempts:
             attempt.lose_host()
 
     def _leave(self, machine: Machine) -> None:
-        if machine in self.machines:
-            self.machines.remove(machine)
+        del self.machines[machine]
+        self._noticed -= machine.noticed
+        for known in (self._roomy, self._idle):
+            known.pop(machine, None)
         for timer in machine.timers:
             timer.cancel()
 

@@ -53,7 +53,7 @@ def test_machines_are_given_back_and_on_demand_ones_are_never_taken():
     stack.kernel.run()
     fleet = stack.batch.fleets["on-demand"]
     assert statuses(stack, job) == ["SUCCEEDED"]
-    assert (fleet.booted, fleet.reclaims, fleet.machines) == (1, 0, [])
+    assert (fleet.booted, fleet.reclaims, fleet.machines) == (1, 0, {})
 
 
 def test_children_wait_while_there_is_no_capacity():
@@ -75,3 +75,15 @@ def test_there_are_never_more_machines_than_the_fleet_has():
         stack.kernel.now += 5
         most = max(most, statuses(stack, job).count("RUNNING"))
     assert most == 12
+
+
+def test_a_machine_with_a_notice_is_replaced_although_the_fleet_is_full():
+    stack = stack_with(*(Planted(units=20, salt=f"{n}") for n in range(12)))
+    job = submit(stack, 12)
+    stack.kernel.run(until=stack.kernel.now + 100)
+    fleet = stack.batch.fleets["spot"]
+    for machine in list(fleet.machines):
+        fleet.reclaim(machine)
+    stack.kernel.run()
+    assert statuses(stack, job) == ["SUCCEEDED"] * 12
+    assert (fleet.reclaims, fleet.machines) == (3, {})
