@@ -1,8 +1,11 @@
 """decide(): each case by itself. What the cases add up to is held by test_decision_machine."""
 
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drydock.decision import (
     ABORTED,
@@ -23,6 +26,7 @@ from drydock.decision import (
     is_frozen_for,
     needs_job,
 )
+from drydock.failures import POLICIES
 from drydock.policies import (
     BARREN_ROUNDS_ON_SPOT,
     MAX_DELAY_S,
@@ -299,6 +303,24 @@ def test_a_class_has_its_own_patience(failures, goes_on):
     decision = ask(after(*failures))
     assert isinstance(decision, SubmitRound) == goes_on
     assert goes_on or decision == Answer("exhausted")
+
+
+@given(
+    st.lists(st.sets(st.sampled_from(sorted(POLICIES)), max_size=3), min_size=1, max_size=12),
+    st.integers(1, 6),
+)
+def test_rounds_without_progress_come_to_an_end_whatever_they_say(said, max_rounds):
+    """Beyond max_rounds there are only those that memory was doubled after: three times here."""
+    rounds = []
+    for number, classes in zip(range(20), cycle(said), strict=False):
+        decision = ask(shard(*rounds), run=run(max_rounds=max_rounds))
+        if isinstance(decision, Answer):
+            break
+        failures = dict.fromkeys(classes, 1)
+        given_ = {"memory_mib": decision.memory_mib, "queue": decision.queue}
+        rounds.append(ended(number, failures=failures, **given_))
+    assert decision == Answer("exhausted")
+    assert len(rounds) <= max_rounds + 3
 
 
 def test_no_class_is_more_patient_than_the_request():

@@ -184,6 +184,8 @@ def test_the_rows_hit_every_class_of_the_table():
         "cromwell abort called",
         "Operator cancelled it",
         "Terminated by user",
+        "Task has the wrong receptor",
+        "Job definition is the old one",
     ],
 )
 @pytest.mark.parametrize("flag", [{"isTerminated": True}, {"isCancelled": True}, {}])
