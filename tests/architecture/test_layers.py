@@ -34,7 +34,8 @@ STEPS = {
     *("judging", "spending"),
 }
 IMPURE_STDLIB = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "datetime"}
-AWS = {"boto3", "botocore"}
+# urllib3 carries what botocore reads, and some of its errors come through.
+AWS = {"boto3", "botocore", "urllib3"}
 HEAVY = {"tables"}
 
 CORE = {path.stem: path for path in sources("src/drydock") if path.stem != "__init__"}
