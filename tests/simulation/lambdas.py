@@ -51,7 +51,8 @@ class Silent:
 class Serial:
     """The pool of ``concurrency.each`` where time is virtual: one after the other.
 
-    As in a pool, what was asked for is done even where something before it fails.
+    As in a pool, any may be the first, and what was asked for is done even where something before
+    it fails.
     """
 
     def __init__(self, max_workers: int) -> None:
@@ -63,16 +64,27 @@ class Serial:
     def __exit__(self, *error: object) -> None: ...
 
     def map(self, do: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        failure: Exception | None = None
-        results = []
-        for item in items:
+        given = list(items)
+        results: list[Any] = [None] * len(given)
+        failures: dict[int, Exception] = {}
+        first = _first(len(given))
+        for at in (*range(first, len(given)), *range(first)):
             try:
-                results.append(do(item))
+                results[at] = do(given[at])
             except Exception as error:  # noqa: BLE001 - raised below
-                failure = failure or error
-        if failure is not None:
-            raise failure
+                failures[at] = error
+        if failures:
+            raise failures[min(failures)]
         return iter(results)
+
+
+def _first(count: int) -> int:
+    """Which of so many things a pool begins with."""
+    process = getattr(greenlet.getcurrent(), "process", None)
+    if count < 2 or process is None:
+        return 0
+    what = f"{process.name} #{process.effects} begins with"
+    return min(int(process.kernel.chooser.between(what, 0, count)), count - 1)
 
 
 _threads = concurrency.ThreadPoolExecutor
@@ -210,6 +222,7 @@ class Lambdas:
             deadline,
         )
         services = self.stack.services()
+        greenlet.getcurrent().process = process
         with _environment(function.module) as environment:
             environment.services = lambda: services
             self._watch_records(process, environment)

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_DELAY_S = 900
 _MAX_MESSAGE_BYTES = 1_048_576
+_ADVANCE = re.compile(r'"run_id": "(\w+)", "shard": (\d+)')
 # How long Lambda's poller may leave a message that it could have.
 _MOST_POLL_S = 2.0
 
@@ -104,7 +106,7 @@ class Queues:
             raise _refused("InvalidParameterValue", f"DelaySeconds {delay_s}")
         if not 0 < len(body.encode()) <= _MAX_MESSAGE_BYTES:
             raise _refused("InvalidParameterValue", "MessageBody")
-        return self._put(self._by_url[url], body, body, delay_s)
+        return self._put(self._by_url[url], body, _label(body), delay_s)
 
     def _put(self, line: Line, body: str, what: str, delay_s: float) -> str:
         number = next(self._numbers)
@@ -219,6 +221,12 @@ def _failed(call: Process, mapping: Mapping) -> set[str] | None:
     return None if found & {"", None} else found
 
 
+def _label(body: str) -> str:
+    """A message of ours in a few words."""
+    match = _ADVANCE.search(body)
+    return body[:60] if match is None else f"look again at {match[1]} {match[2]}"
+
+
 class SqsClient:
     """The method of botocore's client that the messages' door calls."""
 
@@ -229,7 +237,7 @@ class SqsClient:
         self, *, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0
     ) -> dict[str, str]:
         return self._queues.stack.kernel.effect(
-            f"sqs SendMessage {MessageBody} in {DelaySeconds} s",
+            f"sqs SendMessage {_label(MessageBody)} in {DelaySeconds} s",
             lambda: {"MessageId": self._queues.send_to(QueueUrl, MessageBody, DelaySeconds)},
             writes=True,
         )

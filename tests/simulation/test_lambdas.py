@@ -188,6 +188,24 @@ def test_many_requests_at_a_time_are_made_one_by_one():
     assert corner.run(lambda: concurrency.each(lambda n: n * n, range(4))).result == [0, 1, 4, 9]
 
 
+def test_any_of_many_requests_may_be_the_first():
+    corner = Corner(Mishaps(numbers={"StopRun #1 #0 begins with": 2}))
+    done = []
+
+    def asks(services, event):
+        return {
+            "found": concurrency.each(lambda number: (done.append(number), number)[1], range(4))
+        }
+
+    environment = lambdas._started("stop_run")
+    environment.stop_run, environment.asdict = asks, lambda value: value
+    lambdas._idle["stop_run"].append(environment)
+    process = corner.lambdas.invoke("StopRunFunction", {})
+    corner.kernel.run()
+    lambdas._idle["stop_run"].remove(environment)
+    assert (done, process.result) == ([2, 3, 0, 1], {"found": [0, 1, 2, 3]})
+
+
 def test_outside_of_a_process_threads_stay_threads():
     assert concurrency.ThreadPoolExecutor(max_workers=2).submit(lambda: 5).result() == 5
 
