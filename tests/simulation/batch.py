@@ -97,12 +97,6 @@ class Batch:
         """The time as Batch writes it."""
         return round(self.kernel.now * 1000)
 
-    def digest(self) -> list[tuple[Any, ...]]:
-        """The jobs, as a value to compare."""
-        return [
-            (job.id, job.status, job.status_reason, len(job.attempts)) for job in self.jobs.values()
-        ]
-
     def active(self) -> list[Job]:
         """Arrays and plain jobs that have not ended."""
         return [job for job in self.parents.values() if job.status not in ENDED]
@@ -341,6 +335,11 @@ class Batch:
     def _is_seen(self, job_id: str) -> bool:
         record = self._records[job_id.partition(":")[0]]
         return record.described_at <= self.kernel.now < self._gone_at(job_id, record)
+
+
+@functools.lru_cache(maxsize=16)
+def _time(now_s: int) -> str:
+    return datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _mark(job: Job, *, terminated: bool) -> None:
