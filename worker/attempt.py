@@ -100,7 +100,7 @@ class Attempt:
         unsettled = failed = 0
         self._look_around(self._work.records[0].place)
         try:
-            for record in self._work.records:
+            for record in self._work.in_turn(self._contract.attempt):
                 outcome = self._known.settled_as(record.place) or self._settle(record)
                 failed += outcome == "failed"
                 unsettled += outcome == "remains"
@@ -120,7 +120,8 @@ class Attempt:
         if reason is not None and reason.kind == "run_stopped":
             return EXIT_LATER
         if reason is not None and reason.kind == "deadline" and not progress:
-            return EXIT_LATER
+            # As long as the next attempt begins at an input at which none has begun.
+            return EXIT_AGAIN if self._contract.attempt < unsettled else EXIT_LATER
         if self._out_of_memory and reason is None:
             return EXIT_OUT_OF_MEMORY
         if self._scratch_full and reason is None:

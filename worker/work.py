@@ -47,6 +47,14 @@ class Work:
         """Whether a person started the worker, and no run knows of it."""
         return self.run_document is None
 
+    def in_turn(self, attempt: int) -> tuple[Record, ...]:
+        """The records in the order in which an attempt works on them: each begins at another one.
+
+        Else an input on which every attempt is used up would keep those behind it from their turn.
+        """
+        first = (self.places.round + attempt - 1) % len(self.records)
+        return self.records[first:] + self.records[:first]
+
 
 def learn(store: Store, task: S3Uri, child: int) -> Work:
     """Read the task document and the child's records.

@@ -1,5 +1,6 @@
 """How an attempt ends, and what its exit code says. The tool only counts."""
 
+import itertools
 import json
 
 import worker.agent
@@ -42,6 +43,28 @@ def test_a_deadline_without_progress_is_left_to_a_later_round(shard, run, tool, 
     monkeypatch.setattr(worker.agent, "graceful_seconds", lambda _seconds: 0.0)
     assert run(made) == 75
     assert made.markers() == []
+
+
+def test_an_input_that_never_ends_does_not_keep_those_behind_it_from_their_turn(
+    shard, run, tool, monkeypatch
+):
+    made = shard(("in/0", lines("slow")), ("in/1", lines("a")), inputs_per_job=2)
+    tool.patience = False
+    reached = StopReason("deadline", "the attempt's time is over")
+    polls = itertools.count()
+
+    def late():
+        if next(polls) % 5 == 4:
+            monkeypatch.setattr(worker.stop_signals.Stop, "reason", reached)
+
+    tool.on_poll = late
+    assert run(made, AWS_BATCH_JOB_ATTEMPT="1") == 1
+    assert made.markers() == []
+    monkeypatch.setattr(worker.stop_signals.Stop, "reason", None, raising=False)
+    assert run(made, AWS_BATCH_JOB_ATTEMPT="2") == 1
+    assert made.markers() == ["00001-00001.done"]
+    monkeypatch.setattr(worker.stop_signals.Stop, "reason", None)
+    assert run(made, AWS_BATCH_JOB_ATTEMPT="3") == 75
 
 
 def test_a_deadline_with_progress_is_tried_again(shard, run, tool, monkeypatch):
