@@ -54,7 +54,7 @@ def make(put, data: str, *, inputs: int, seed: str, pace_s: float, inputs_per_jo
     A step takes `pace_s`; that and `inputs_per_job` are no part of what must come out.
     """
     rng = random.Random(f"{seed} workload")
-    ligands = max(2, inputs // 50)
+    ligands = max(3, inputs // 25)
     programs = inputs - ligands
     steps, failed, skipped = _steps(put, data, programs, rng, pace_s)
     return Workload(
