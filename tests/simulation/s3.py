@@ -34,6 +34,7 @@ _STATUS = {
     "ConditionalRequestConflict": 409,
 }
 
+Alone = Callable[[], bool]
 Watch = Callable[[str, str, "Stored | None", "Stored | None"], None]
 
 
@@ -71,8 +72,9 @@ class S3:
         self.calls: Counter[str] = Counter()
         self.watchers: list[Watch] = []
         self.condition: str | None = None
-        # Writes under way, by bucket and key.
-        self.under_way: Counter[tuple[str, str]] = Counter()
+        # Writes of a key, by bucket and key: begun and ended.
+        self.begun: Counter[tuple[str, str]] = Counter()
+        self.ended: Counter[tuple[str, str]] = Counter()
         self._told = resources(settings).told_of_uploads
         self._numbers = itertools.count(1)
 
@@ -151,10 +153,9 @@ class S3Client:
         after = Stored(body, hashlib.md5(body, usedforsecurity=False).hexdigest())
         name = f"s3 PutObject {Bucket}/{Key}"
 
-        def do() -> dict[str, Any]:
-            objects = self._objects("PutObject", Bucket)
-            before = objects.get(Key)
-            if IfMatch is not None or IfNoneMatch is not None:
+        def do(alone: Alone) -> dict[str, Any]:
+            before = self._objects("PutObject", Bucket).get(Key)
+            if (IfMatch is not None or IfNoneMatch is not None) and not alone():
                 self._may_conflict("PutObject", Bucket, Key)
             if IfNoneMatch is not None and before is not None:
                 _refuse("PutObject", "PreconditionFailed")
@@ -166,10 +167,11 @@ class S3Client:
         return self._write(name, Bucket, Key, do)
 
     def delete_object(self, *, Bucket: str, Key: str, IfMatch: str | None = None) -> dict[str, Any]:
-        def do() -> dict[str, Any]:
+        def do(alone: Alone) -> dict[str, Any]:
             before = self._objects("DeleteObject", Bucket).get(Key)
             if IfMatch is not None:
-                self._may_conflict("DeleteObject", Bucket, Key)
+                if not alone():
+                    self._may_conflict("DeleteObject", Bucket, Key)
                 _must_match("DeleteObject", before, IfMatch)
             self._s3.change(Bucket, Key, None, IfMatch)
             return {}
@@ -233,17 +235,21 @@ class S3Client:
             _refuse(call, absent)
         return self._s3.buckets[bucket]
 
-    def _write(self, name: str, bucket: str, key: str, do: Callable[[], Any]) -> Any:
-        under_way = self._s3.under_way
-        under_way[bucket, key] += 1
+    def _write(self, name: str, bucket: str, key: str, do: Callable[[Alone], Any]) -> Any:
+        begun, ended, place = self._s3.begun, self._s3.ended, (bucket, key)
+        others = begun[place] - ended[place]
+        begun[place] += 1
+        mine = begun[place]
         try:
-            return self._kernel.effect(name, do, writes=True)
+            # Nobody wrote it when this began, and nobody began to since.
+            return self._kernel.effect(
+                name, lambda: do(lambda: not others and begun[place] == mine), writes=True
+            )
         finally:
-            under_way[bucket, key] -= 1
+            ended[place] += 1
 
     def _may_conflict(self, call: str, bucket: str, key: str) -> None:
-        others = self._s3.under_way[bucket, key] > 1
-        if others and self._kernel.chooser.happens(f"{call} {bucket}/{key}", "409"):
+        if self._kernel.chooser.happens(f"{call} {bucket}/{key}", "409"):
             self._kernel.note(self._kernel.current, f"s3 {call} {bucket}/{key}: 409")
             _refuse(call, "ConditionalRequestConflict")
 
