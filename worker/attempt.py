@@ -116,14 +116,15 @@ class Attempt:
         reason = self._stop.reason
         if self._passes_codes_on and self._died_with is not None and reason is None:
             return own_code(self._died_with)
-        progress = self._parts_written + self._markers.written
         if reason is not None and reason.kind == "run_stopped":
             return EXIT_LATER
-        if reason is not None and reason.kind == "deadline" and not progress:
+        gained = self._parts_written + self._markers.written
+        is_late = reason is not None and reason.kind == "deadline" and not gained
+        if self._out_of_memory and (reason is None or is_late):
+            return EXIT_OUT_OF_MEMORY
+        if is_late:
             # As long as the next attempt begins at an input at which none has begun.
             return EXIT_AGAIN if self._contract.attempt < unsettled else EXIT_LATER
-        if self._out_of_memory and reason is None:
-            return EXIT_OUT_OF_MEMORY
         if self._scratch_full and reason is None:
             return EXIT_SCRATCH_FULL
         return EXIT_AGAIN

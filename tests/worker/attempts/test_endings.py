@@ -67,6 +67,22 @@ def test_an_input_that_never_ends_does_not_keep_those_behind_it_from_their_turn(
     assert run(made, AWS_BATCH_JOB_ATTEMPT="3") == 75
 
 
+def test_memory_that_was_wanting_is_told_of_although_another_input_never_ends(
+    shard, run, tool, monkeypatch
+):
+    made = shard(("in/0", lines("hungry")), ("in/1", lines("slow")), inputs_per_job=2)
+    tool.patience = False
+    reached = StopReason("deadline", "the attempt's time is over")
+    polls = itertools.count()
+
+    def late():
+        if next(polls) == 5:
+            monkeypatch.setattr(worker.stop_signals.Stop, "reason", reached)
+
+    tool.on_poll = late
+    assert run(made) == 71
+
+
 def test_a_deadline_with_progress_is_tried_again(shard, run, tool, monkeypatch):
     made = shard(("in/0", lines("a", "b")))
     reached = StopReason("deadline", "the attempt's time is over")
