@@ -123,7 +123,6 @@ class Attempt:
         if self._out_of_memory and (reason is None or is_late):
             return EXIT_OUT_OF_MEMORY
         if is_late:
-            # As long as the next attempt begins at an input at which none has begun.
             return EXIT_AGAIN if self._contract.attempt < unsettled else EXIT_LATER
         if self._scratch_full and reason is None:
             return EXIT_SCRATCH_FULL

@@ -51,6 +51,7 @@ class Work:
         """The records in the order in which an attempt works on them: each begins at another one.
 
         Else an input on which every attempt is used up would keep those behind it from their turn.
+        So there is reason to try again as long as the next attempt begins where none has begun.
         """
         first = (self.places.round + attempt - 1) % len(self.records)
         return self.records[first:] + self.records[:first]
