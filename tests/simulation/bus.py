@@ -104,9 +104,13 @@ class Bus:
         # What is under way does not change any more, and each that gets it gets its own.
         text = json.dumps(event)
         for target in rule.targets:
-            for _ in range(2 if chooser.happens(what, "event doubled") else 1):
-                bounds = _LATE_S if chooser.happens(what, "event late") else _SOON_S
-                self._deliver_in(chooser.between(what, *bounds), target, text, what)
+            bounds = _LATE_S if chooser.happens(what, "event late") else _SOON_S
+            seconds = chooser.between(what, *bounds)
+            self._deliver_in(seconds, target, text, what)
+            if chooser.happens(what, "event doubled"):
+                # Half of them while the first is being handled, or soon after that.
+                gap = chooser.between(f"{what} again", 0.0, 1.0)
+                self._deliver_in(seconds + _LATE_S[1] * gap**6, target, text, what)
 
     def _deliver_in(
         self, seconds: float, target: str, text: str, what: str, tries: int = 1

@@ -28,6 +28,8 @@ CHANCES: dict[str, float] = {
     "invocation refused": 0.03,
     "invocation unheard": 0.03,
     "stale description": 0.05,
+    # Lambda: each request of an invocation takes seconds
+    "slow function": 0.08,
     # S3: of those that could be
     "409": 0.3,
     "answer breaks off": 0.004,

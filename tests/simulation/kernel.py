@@ -103,6 +103,8 @@ class Process:
     error: BaseException | None = None
     # What its caller is told, where that is not the error's class: a killed process tells nothing.
     error_name: str | None = None
+    # How long each of its requests takes, where that is longer than usual.
+    pace_s: float = 0.0
     ended: Event = field(init=False)
     greenlet: Any = None
 
@@ -301,7 +303,10 @@ class Kernel:
             raise Killed
         number, process.effects = process.effects, process.effects + 1
         self.effects += 1
-        if not self.commutes(name) and not self._is_alone_until(self.now):
+        if process.pace_s:
+            self.after(process.pace_s, lambda: self.wake(process))
+            self.pause()
+        elif not self.commutes(name) and not self._is_alone_until(self.now):
             self.wake(process)
             self.pause()
         fault = self._chosen_fault(Effect(process, number, name, writes))

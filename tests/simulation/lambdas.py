@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _FUNCTIONS = Path(__file__).parents[2] / "functions"
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 _RETRIES_S = (60.0, 120.0)
+# What a request of a slow invocation takes.
+_PACE_S = (0.3, 6.0)
 
 
 class Silent:
@@ -183,6 +185,10 @@ class Lambdas:
         )
         # Until it says something else: who is killed says nothing.
         process.error_name = "Lambda.Unknown"
+        if self._kernel.chooser.happens(f"{process.name} begins", "slow function"):
+            pace_s = self._kernel.chooser.between(f"{process.name} is slow", *_PACE_S)
+            process.pace_s = round(pace_s, 2)
+            self._kernel.note(process, f"is slow: each request takes {process.pace_s} s")
 
         def time_out() -> None:
             self._kernel.note(process, f"runs into its timeout of {function.timeout_s:.0f} s")

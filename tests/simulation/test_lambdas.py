@@ -70,6 +70,18 @@ def test_a_death_tells_nothing(kind):
     assert (process.dead, process.error_name) == (True, "Lambda.Unknown")
 
 
+def test_a_slow_function_lets_others_go_first():
+    corner = Corner(Mishaps("slow function", numbers={"SubmitShard 3 #1 is slow": 5.0}))
+    slow = corner.lambdas.invoke("SubmitShardFunction", SHARD)
+    quick = corner.lambdas.invoke("SubmitShardFunction", SHARD)
+    ended = []
+    for process in (slow, quick):
+        process.ended.then(lambda name=process.name: ended.append(name))
+    corner.kernel.run()
+    assert ended == ["SubmitShard 3 #2", "SubmitShard 3 #1"]
+    assert corner.kernel.now >= corner.kernel.began + 5
+
+
 def test_a_function_is_killed_at_its_timeout(handler):
     seen = []
 
