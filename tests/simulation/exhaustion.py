@@ -11,7 +11,9 @@ import sys
 import time
 
 from tests.simulation.explorer import Explored, Violated, explore
-from tests.simulation.scenes import SCENES, Scene, SceneWorld, crashes_and_lost_answers
+from tests.simulation.sameness import turns_begin_anew
+from tests.simulation.scenes import SCENES
+from tests.simulation.stage import Scene, SceneWorld, crashes_and_lost_answers
 
 
 def search(scene: Scene, most_faults: int, told=None) -> Explored:
@@ -21,12 +23,13 @@ def search(scene: Scene, most_faults: int, told=None) -> Explored:
         Violated: something does not hold.
     """
     buckets = scene.buckets()
-    return explore(
-        lambda chooser: SceneWorld(chooser, scene, buckets),
-        crashes_and_lost_answers,
-        most_faults,
-        told,
-    )
+    with turns_begin_anew():
+        return explore(
+            lambda chooser: SceneWorld(chooser, scene, buckets),
+            crashes_and_lost_answers,
+            most_faults,
+            told,
+        )
 
 
 def main() -> int:
@@ -55,7 +58,7 @@ def main() -> int:
             continue
         took = time.monotonic() - began
         sys.stdout.write(
-            f"{scene.name:28} {found.histories:7} histories {found.states:8} states "
+            f"{scene.name:40} {found.histories:7} histories {found.states:8} states "
             f"{found.pruned:8} turned back {took:7.1f} s\n"
         )
         sys.stdout.flush()

@@ -5,13 +5,15 @@ that is asked for. A history is the list of choices that led to it; the search r
 goes on with the first choice at each point, leaving the others for later. Where a state was seen
 before, all that can follow from it has been left for later already, and the search turns back.
 
-What makes states equal: the world's own digest, what each process has observed so far (it is a
-function of that), who is ready, and which timers run. Time stands still while anybody is ready.
+What makes states equal: what lasts (the world's own digest), what each process has learned (it is
+a function of that), who is ready, and which timers run and what they will do. Time stands still
+while anybody is ready. States must not go round in a circle: nobody may go on for ever.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +21,7 @@ from typing import Any, Protocol
 from tests.simulation.kernel import Effect, Fault, Kernel, Process
 
 Script = tuple[int, ...]
+State = bytes
 
 
 class World(Protocol):
@@ -32,8 +35,17 @@ class World(Protocol):
     def check(self) -> None:
         """Raise AssertionError when something does not hold that must."""
 
-    def digest(self) -> object:
-        """Everything that lasts, as a value that can be compared: objects, jobs, messages."""
+    def digest(self, rest: str) -> str:
+        """The state as text: everything that lasts (objects, jobs, messages), then the rest.
+
+        Names that were made up (unique ones) may be replaced by others throughout the text.
+        """
+
+    def about(self, process: Process) -> str:
+        """What a process does, apart from what it learns: the function and what it was given."""
+
+    def told(self, effect: str, answer: Any) -> str:
+        """What a process learns from an effect's answer, as text."""
 
 
 class SeenBefore(BaseException):
@@ -43,12 +55,54 @@ class SeenBefore(BaseException):
 class Violated(AssertionError):
     """A history in which something does not hold; ``script`` replays it."""
 
-    def __init__(self, script: Script, world: World, cause: BaseException) -> None:
+    def __init__(self, script: Script, story: str, cause: BaseException) -> None:
         self.script = script
-        lines = [
-            f"{n.at - world.kernel.began:9.2f} s  {n.who}: {n.what}" for n in world.kernel.story
-        ]
-        super().__init__("\n".join([*lines, "", f"script {script}", f"{cause!r}"]))
+        super().__init__("\n".join([story, "", f"script {script}", f"{cause!r}"]))
+
+
+@dataclass
+class Graph:
+    """What was searched so far, and what is left.
+
+    ``later`` are scripts by how much has gone wrong in them, each with the state it goes on from:
+    the less, the sooner. So a state after the last fault that may be is known where it was met
+    with fewer: whatever can follow now could follow then.
+    """
+
+    seen: set[State] = field(default_factory=set)
+    # Those in which nothing need go wrong any more, without what only bears on that.
+    calm: set[State] = field(default_factory=set)
+    later: dict[int, list[tuple[Script, State | None]]] = field(
+        default_factory=lambda: {0: [((), None)]}
+    )
+    after: dict[State, set[State]] = field(default_factory=dict)
+
+    def is_new(self, state: State, before: State | None) -> bool:
+        """Note that a state follows from another; whether nobody was there before."""
+        if before is not None:
+            self.after.setdefault(before, set()).add(state)
+        if state in self.seen:
+            return False
+        self.seen.add(state)
+        return True
+
+    def next(self) -> tuple[Script, State | None] | None:
+        """What to go on with."""
+        for faults in sorted(self.later):
+            if self.later[faults]:
+                return self.later[faults].pop()
+        return None
+
+    def has_circle(self) -> bool:
+        """Whether something could go on for ever: states are taken away that nothing leads to."""
+        leading = Counter(state for following in self.after.values() for state in following)
+        free = [state for state in self.after if not leading[state]]
+        while free:
+            for state in self.after.pop(free.pop(), ()):
+                leading[state] -= 1
+                if not leading[state]:
+                    free.append(state)
+        return bool(self.after)
 
 
 @dataclass
@@ -56,27 +110,29 @@ class Scripted:
     """A chooser that replays a script and then takes the first choice, telling of the others."""
 
     script: Script
-    faults: Callable[[Effect], Iterable[Fault]]
+    faults: Callable[[Effect, int], Iterable[Fault]]
     most_faults: int
-    seen: set[bytes]
-    later: list[Script]
+    graph: Graph = field(default_factory=Graph)
+    before: State | None = None
     world: World | None = None
     taken: list[int] = field(default_factory=list)
-    observed: dict[Process, bytes] = field(default_factory=dict)
+    learned: dict[Process, list[str]] = field(default_factory=dict)
+    written: Counter[Process] = field(default_factory=Counter)
     injected: int = 0
 
     def pick(self, ready: list[Process]) -> int:
         # By name: the order in which they became ready says nothing of what can follow.
         order = sorted(range(len(ready)), key=lambda at: ready[at].name)
-        return order[self._choose(len(ready), ready)]
+        return order[self._choose(len(ready), ready, "")]
 
     def fault(self, effect: Effect) -> Fault | None:
         if self.injected >= self.most_faults:
             return None
-        faults = list(self.faults(effect))
+        faults = list(self.faults(effect, self.written[effect.process]))
+        self.written[effect.process] += effect.writes
         if not faults:
             return None
-        chosen = self._choose(1 + len(faults), [effect.process])
+        chosen = self._choose(1 + len(faults), [effect.process], effect.name)
         if chosen == 0:
             return None
         self.injected += 1
@@ -92,47 +148,78 @@ class Scripted:
 
     def observe(self, process: Process, effect: str, answer: Any) -> None:
         """Take note of what a process learned."""
-        seen = hashlib.blake2b(self.observed.get(process, b""), digest_size=16)
-        seen.update(effect.encode())
-        _feed(seen, answer)
-        self.observed[process] = seen.digest()
+        assert self.world is not None
+        self.learned.setdefault(process, []).append(self.world.told(effect, answer))
 
-    def _choose(self, options: int, ready: list[Process]) -> int:
+    def mark(self, process: Process) -> int:
+        """How much a process has learned so far."""
+        return len(self.learned.setdefault(process, []))
+
+    def forget(self, process: Process, mark: int) -> None:
+        """A process begins anew: what it learned since a mark has no bearing any more."""
+        del self.learned[process][mark:]
+
+    def _choose(self, options: int, ready: list[Process], what: str) -> int:
         depth = len(self.taken)
         if depth < len(self.script):
             self.taken.append(self.script[depth])
             return self.script[depth]
-        state = self._state(options, ready)
-        if state in self.seen:
+        graph, before, is_last = self.graph, self.before, self.injected == self.most_faults
+        calm, states = self._states(ready, what)
+        state = states[-1]
+        is_known = (is_last and calm in graph.calm) or not graph.seen.isdisjoint(states[:-1])
+        if is_known or not graph.is_new(state, before):
             raise SeenBefore
-        self.seen.add(state)
+        if not is_last and not what:
+            graph.calm.add(calm)
+        self.before = state
         known = tuple(self.taken)
-        self.later += [(*known, other) for other in range(options - 1, 0, -1)]
+        faults = self.injected + bool(what)
+        graph.later.setdefault(faults, []).extend(
+            ((*known, other), None if what else state) for other in range(options - 1, 0, -1)
+        )
         self.taken.append(0)
         return 0
 
-    def _state(self, options: int, ready: list[Process]) -> bytes:
-        assert self.world is not None
-        kernel = self.world.kernel
-        state = hashlib.blake2b(digest_size=16)
-        _feed(
-            state,
-            [
-                options,
-                self.injected,
-                round(kernel.now - kernel.began, 6),
-                sorted(process.name for process in ready),
-                [
-                    (p.name, p.effects, p.dead, self.observed.get(p, b""))
-                    for p in sorted(kernel.processes, key=lambda process: process.name)
-                    # What one has left that has ended is in the world and among the timers.
-                    if not p.ended.is_set
-                ],
-                sorted(kernel.pending()),
-                self.world.digest(),
-            ],
+    def _states(self, ready: list[Process], what: str) -> tuple[State, list[State]]:
+        """The state but for what bears on faults alone, and the whole one.
+
+        Before that the whole ones as they would be had less gone wrong: more could follow.
+        """
+        world = self.world
+        assert world is not None
+        kernel = world.kernel
+        described = sorted(
+            (
+                "\1".join(
+                    (
+                        world.about(process),
+                        "ready" if process in ready else "",
+                        "begun" if process.effects else "",
+                        *self.learned.get(process, ()),
+                    )
+                ),
+                process.name,
+                process,
+            )
+            for process in kernel.processes
+            # What one has left that has ended is in the world and among the timers.
+            if not process.ended.is_set
         )
-        return state.digest()
+        numbers = {process: str(at) for at, (_, _, process) in enumerate(described)}
+        timers = sorted(f"{due} {_meaning(do, numbers, world)}" for due, do in kernel.pending())
+        now = f"{kernel.now - kernel.began:.6f}"
+        rest = "\0".join([now, *(text for text, _, _ in described), *timers])
+        calm = hashlib.blake2b(world.digest(rest).encode(), digest_size=16)
+        if self.injected == self.most_faults:
+            return calm.digest(), [calm.digest()]
+        written = [self.written[process] > 0 for _, _, process in described]
+        states = []
+        for injected in range(self.injected + 1):
+            state = calm.copy()
+            state.update(f"{what} {injected} {written}".encode())
+            states.append(state.digest())
+        return calm.digest(), states
 
 
 @dataclass
@@ -146,73 +233,101 @@ class Explored:
 
 def explore(
     build: Callable[[Scripted], World],
-    faults: Callable[[Effect], Iterable[Fault]],
+    faults: Callable[[Effect, int], Iterable[Fault]],
     most_faults: int,
     told: Callable[[Explored], None] | None = None,
 ) -> Explored:
     """Search all histories of the worlds that ``build`` makes.
 
+    ``faults`` says what may go wrong with an effect, given how many writes its process had before.
+
     Raises:
         Violated: with the first history in which something does not hold.
     """
-    explored, seen, later = Explored(), set[bytes](), [Script()]
-    while later:
-        chooser = Scripted(later.pop(), faults, most_faults, seen, later)
-        _one(build, chooser, explored)
-        explored.states = len(seen)
+    explored, graph = Explored(), Graph()
+    while (found := graph.next()) is not None:
+        script, before = found
+        chooser = Scripted(script, faults, most_faults, graph, before)
+        cause = _one(build, chooser, explored)
+        if cause is not None:
+            script = tuple(chooser.taken)
+            raise Violated(script, _story(build, faults, most_faults, script), cause) from cause
+        explored.states = len(graph.seen)
         if told is not None:
             told(explored)
+    assert not graph.has_circle(), "something can go on for ever"
     return explored
 
 
 def replay(
     build: Callable[[Scripted], World],
-    faults: Callable[[Effect], Iterable[Fault]],
+    faults: Callable[[Effect, int], Iterable[Fault]],
     most_faults: int,
     script: Script,
 ) -> World:
-    """Run one history again."""
-    chooser = Scripted(script, faults, most_faults, set(), [])
-    world = build(chooser)
-    chooser.world = world
-    world.kernel.observe = chooser.observe
+    """Run one history again.
+
+    Raises:
+        AssertionError: what does not hold in it.
+    """
+    world = _built(build, Scripted(script, faults, most_faults))
     world.run()
     world.check()
     return world
 
 
-def _one(build: Callable[[Scripted], World], chooser: Scripted, explored: Explored) -> None:
+def _built(build: Callable[[Scripted], World], chooser: Scripted) -> World:
     world = build(chooser)
     chooser.world = world
     world.kernel.observe = chooser.observe
+    return world
+
+
+def _one(
+    build: Callable[[Scripted], World], chooser: Scripted, explored: Explored
+) -> Exception | None:
+    world = _built(build, chooser)
+    # Nobody reads the story of a history in which all is well.
+    world.kernel.note = lambda who, what: None  # type: ignore[method-assign]
     try:
         world.run()
         world.check()
     except SeenBefore:
         explored.pruned += 1
-    except Exception as error:
-        raise Violated(tuple(chooser.taken), world, error) from error
+    except Exception as error:  # noqa: BLE001 - the search tells of it
+        return error
     else:
         explored.histories += 1
     finally:
         world.kernel.abandon()
+    return None
 
 
-def _feed(seen: Any, value: Any) -> None:
-    """Digest an answer: plain data by value, streams by their bytes, errors by their text."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            _feed(seen, key)
-            _feed(seen, each)
-    elif isinstance(value, list | tuple):
-        seen.update(b"[")
-        for each in value:
-            _feed(seen, each)
-        seen.update(b"]")
-    elif isinstance(value, bytes):
-        seen.update(value)
-    elif hasattr(value, "getvalue"):
-        seen.update(value.getvalue())
-    else:
-        seen.update(repr(value).encode())
-    seen.update(b"\0")
+def _story(
+    build: Callable[[Scripted], World],
+    faults: Callable[[Effect, int], Iterable[Fault]],
+    most_faults: int,
+    script: Script,
+) -> str:
+    world = _built(build, Scripted(script, faults, most_faults))
+    try:
+        world.run()
+    except Exception as error:  # noqa: BLE001 - it is why the story is told
+        world.kernel.note(None, repr(error))
+    finally:
+        world.kernel.abandon()
+    began = world.kernel.began
+    return "\n".join(f"{n.at - began:9.2f} s  {n.who}: {n.what}" for n in world.kernel.story)
+
+
+def _meaning(do: Callable[[], Any], numbers: dict[Process, str], world: World) -> str:
+    """What a timer will do: its code, and what that was given."""
+    parts = [getattr(do, "__qualname__", "")]
+    for cell in getattr(do, "__closure__", None) or ():
+        value = cell.cell_contents
+        if isinstance(value, Process):
+            ended = (world.about(value), str(value.result), type(value.error).__name__)
+            parts.append(numbers.get(value) or "\2".join(ended))
+        elif isinstance(value, str | int | float | dict | list | tuple):
+            parts.append(repr(value))
+    return "\1".join(parts)

@@ -261,10 +261,10 @@ class Kernel:
                 return
             self.now = max(self.now, timer.at)
 
-    def pending(self) -> list[tuple[float, str]]:
-        """When which timers are due, from now."""
+    def pending(self) -> list[tuple[float, Callable[[], None]]]:
+        """What will be done in how many seconds from now."""
         return [
-            (round(timer.at - self.now, 6), getattr(timer.do, "__qualname__", ""))
+            (round(timer.at - self.now, 6), timer.do)
             for _, _, timer in self._timers
             if not timer.cancelled
         ]

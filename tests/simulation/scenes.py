@@ -1,169 +1,37 @@
-"""Scenes to search through: who calls which handlers at the same time, and what must hold then.
+"""Scenes to search through: who calls which handlers at the same time.
 
-A scene is a generator: what it starts before each ``yield`` runs at the same time, until nobody has
-anything to do any more. Afterwards the world is brought to its end as AWS would (jobs end, tokens
-time out, the sweep comes by), and :func:`check` asks whether all is well.
+What a scene starts before each ``yield`` runs at the same time. Afterwards the world is brought to
+its end as AWS would (jobs end, tokens time out, the sweep comes by), and
+:func:`tests.simulation.stage.check` asks whether all is well.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import functools
+import json
+from collections.abc import Iterator
 from typing import Any
 
-from drydock.decision import SUPERSEDED
-from drydock.run_document import Epoch, RunDocument, open_epoch, parse_run_document
-from tests.simulation.account import CONTROL, DATA
-from tests.simulation.kernel import Effect, Fault
+from drydock.keys import RunKeys
+from drydock.parts import OutputObject
+from tests.simulation.account import DATA, INTAKE
 from tests.simulation.s3 import Stored
-from tests.simulation.small_world import INPUTS, ONE, TWO, Buckets, SmallWorld, enumerated, request
+from tests.simulation.small_world import FAILURE, INPUTS, ONE, TWO, Buckets, enumerated, request
+from tests.simulation.stage import STILL, Play, Scene, SceneWorld
 
-Play = Callable[["SceneWorld"], Iterator[None]]
-_SWEEP = {"detail-type": "Scheduled Event", "source": "aws.events"}
-# Turns that a world gets to come to its end: each round takes one, each leftover two.
-_TURNS = 12
-_STOPPED = ("/markers/", "/parts/", "DescribeExecution")
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is played, in which world.
-
-    ``still`` is what nobody changes while handlers run: to read it sooner or later is the same.
-    That nobody does is held to.
-    """
-
-    name: str
-    says: str
-    play: Play
-    buckets: Callable[[], Buckets] = enumerated
-    still: tuple[str, ...] = ("/run.json", "/markers/", "/parts/", "DescribeExecution")
+# What is still where a run's document changes.
+_STOPPED = tuple(part for part in STILL if part != "/run.json")
+# What is still while a shard is aggregated and workers come late.
+_AGGREGATED = tuple(part for part in STILL if part != "/markers/")
+_GONE = OutputObject("scores", "out/shards/000000/0/scores.0", 5, "0" * 32)
 
 
-class SceneWorld(SmallWorld):
-    """A small world in which a scene is played."""
-
-    def __init__(self, chooser: Any, scene: Scene, buckets: Buckets) -> None:
-        super().__init__(chooser, buckets)
-        self.kernel.commutes = self._commutes
-        self.scene = scene
-        self.unconditional: list[str] = []
-        self.owner = ONE
-        self.s3.watchers.append(self._watch)
-
-    def run(self) -> None:
-        for _ in self.scene.play(self):
-            self.kernel.run()
-        self.kernel.run()
-        self._finish()
-
-    def sweep(self) -> None:
-        """The schedule's call."""
-        self.call("StopRun", _SWEEP, "sweep")
-
-    def end_twice(self, settled: int) -> None:
-        """The recorded job ends; its event comes twice at once."""
-        job = self.job()
-        if job is not None:
-            event = self.end_job(job, settled)
-            self.message(event, "event")
-            self.message(event, "event again")
-
-    @property
-    def run_document(self) -> RunDocument:
-        return parse_run_document(self.s3.buckets[CONTROL][f"runs/{self.run_id}/run.json"].body)
-
-    def open_next_epoch(self, owner: str) -> None:
-        """What EnumerateInputs does for an execution that takes over."""
-        run = self.run_document
-        epoch = replace(run.current, epoch=run.epoch + 1, owner=owner)
-        assert isinstance(epoch, Epoch)
-        body = open_epoch(run, epoch, []).to_json()
-        self.s3.change(CONTROL, f"runs/{self.run_id}/run.json", Stored(body, "e" * 32))
-        self.owner = owner
-        self.states.running = {owner}
-
-    def check(self) -> None:
-        check(self)
-
-    def _finish(self) -> None:
-        for _ in range(_TURNS):
-            if self.document.ended is not None and not self.states.waiting:
-                break
-            job = self.job()
-            if job is not None:
-                self.message(self.end_job(job, INPUTS), "last event")
-            else:
-                # The token ran into its timeout: a new one waits from now on.
-                self.states.waiting.clear()
-                self.submit(self.owner)
-            self.kernel.run()
-        self.sweep()
-        self.kernel.run()
-
-    def _commutes(self, name: str) -> bool:
-        return commutes(name) or any(part in name for part in self.scene.still)
-
-    def _watch(self, bucket: str, key: str, before: Stored | None, after: Stored | None) -> None:
-        is_once = "/markers/" in key or "/manifest/" in key or key.startswith("out/run.json")
-        if before is not None and after is not None and after != before and is_once:
-            self.unconditional.append(key)
-        if self.kernel.current is not None:
-            moved = [part for part in self.scene.still if part in key]
-            assert not moved, f"the scene says that nobody writes {moved}: {key}"
+def one_submission(world: SceneWorld) -> Iterator[float | None]:
+    world.submit()
+    yield
 
 
-def check(world: SceneWorld) -> None:
-    """Whatever happened: one end, everything settled or stopped, one job a round, nobody waits."""
-    document, run = world.document, world.run_document
-    assert document.ended is not None, "the shard never ended"
-    stopped = run.active_stop is not None
-    settled = {key for key in world.s3.buckets[DATA] if key.endswith(".done")}
-    if document.ended.ending == "complete":
-        assert len(settled) == INPUTS, f"complete, but {len(settled)} of {INPUTS} are settled"
-    else:
-        assert stopped, f"it ended {document.ended.ending} although nobody stopped it"
-    assert not world.states.waiting, "a token waits for ever"
-    assert not world.batch.live(), f"jobs are left: {[job.job_id for job in world.batch.live()]}"
-    assert not world.unconditional, f"written twice: {world.unconditional}"
-    assert not world.lambdas.broken, f"{world.lambdas.broken}"
-    numbers = [each.number for each in document.rounds]
-    assert numbers == sorted(set(numbers)), f"rounds {numbers}"
-    recorded = {each.job_id for each in document.rounds}
-    for job in world.batch.jobs.values():
-        ours = job.job_id in recorded
-        assert ours or SUPERSEDED in job.terminated, f"{job.job_id} is nobody's and went on"
-        assert not ours or SUPERSEDED not in job.terminated, f"{job.job_id} was taken away"
-    names = Counter(job.request.name for job in world.batch.jobs.values() if not job.terminated)
-    assert all(count == 1 for count in names.values()), f"two jobs of a round: {names}"
-
-
-def commutes(name: str) -> bool:
-    """Effects that nobody else's can tell from having come sooner or later.
-
-    The manifest and the assets are never written again; a round's objects have names of their own
-    and are read by who learns the name later; a message comes later anyhow.
-    """
-    return (
-        "/manifest/" in name
-        or name.endswith("/assets.json")
-        or "/rounds/" in name
-        or name.startswith(("sqs ", "sns "))
-    )
-
-
-def crashes_and_lost_answers(effect: Effect) -> list[Fault]:
-    """What may go wrong with an effect.
-
-    To die before a write leaves what dying after the write before it leaves: reads change nothing.
-    """
-    if effect.process.kind != "lambda" or not effect.writes:
-        return []
-    return [Fault("dies after"), Fault("lost answer"), Fault("doubled")]
-
-
-def two_rounds(world: SceneWorld) -> Iterator[None]:
+def two_rounds(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     yield
     world.end_twice(1)
@@ -172,19 +40,42 @@ def two_rounds(world: SceneWorld) -> Iterator[None]:
     yield
 
 
-def two_submit(world: SceneWorld) -> Iterator[None]:
+def two_rounds_and_a_timeout(world: SceneWorld) -> Iterator[float | None]:
+    world.submit()
+    yield 1.0
+    world.end_twice(1)
+    yield 1.0
+    world.end_twice(2)
+    world.submit()
+    yield
+
+
+def two_submissions(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     world.submit()
     yield
 
 
-def sweep_beside_claim(world: SceneWorld) -> Iterator[None]:
+def sweep_beside_claim(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     world.sweep()
     yield
 
 
-def event_beside_timeout(world: SceneWorld) -> Iterator[None]:
+def expired_claim(world: SceneWorld, *, submitted: bool) -> Iterator[float | None]:
+    # The message that the claimant sent before its claim comes now.
+    world.claimant_dies(submitted=submitted)
+    world.sweep()
+    yield
+
+
+def expired_claim_and_timeout(world: SceneWorld, *, submitted: bool) -> Iterator[float | None]:
+    world.claimant_dies(submitted=submitted)
+    world.submit()
+    yield
+
+
+def event_beside_timeout(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     yield
     job = world.job()
@@ -194,7 +85,7 @@ def event_beside_timeout(world: SceneWorld) -> Iterator[None]:
     yield
 
 
-def late_abort(world: SceneWorld) -> Iterator[None]:
+def late_abort(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     yield
     world.states.waiting.clear()
@@ -203,63 +94,275 @@ def late_abort(world: SceneWorld) -> Iterator[None]:
         world.end_job(job, 1)
     world.open_next_epoch(TWO)
     world.submit(TWO)
-    detail = {"executionArn": ONE, "status": "ABORTED"}
-    event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
-    world.call("StopRun", event, "abort")
+    world.abort(ONE)
     yield
 
 
-def stop_beside_submit(world: SceneWorld) -> Iterator[None]:
+def late_abort_of_a_job(world: SceneWorld) -> Iterator[float | None]:
+    # The old epoch's job goes on, and so does the new epoch's submission.
     world.submit()
-    world.call("StopRun", {"run_id": world.run_id, "now": True, "reason": "user"}, "stop")
+    yield
+    world.states.waiting.clear()
+    world.open_next_epoch(TWO)
+    world.submit(TWO)
+    world.abort(ONE)
+    world.sweep()
     yield
 
 
-def stop_beside_event(world: SceneWorld) -> Iterator[None]:
+def stop_beside_submit(world: SceneWorld, *, now: bool) -> Iterator[float | None]:
+    world.submit()
+    world.stop(now=now)
+    yield
+
+
+def stop_beside_event(world: SceneWorld, *, now: bool) -> Iterator[float | None]:
     world.submit()
     yield
     job = world.job()
     if job is not None:
         world.message(world.end_job(job, 1), "event")
-    world.call("StopRun", {"run_id": world.run_id, "now": True, "reason": "user"}, "stop")
+    world.stop(now=now)
     yield
 
 
-def two_enumerate(world: SceneWorld) -> Iterator[None]:
-    for execution in (ONE, TWO):
-        payload = {"event": request(), "execution": execution, "cursor": None}
-        world.lambdas.invoke("EnumerateInputsFunction", payload, execution[-3:])
-    world.states.running = {ONE, TWO}
+def stop_beside_sweep(world: SceneWorld, *, now: bool) -> Iterator[float | None]:
+    world.submit()
     yield
-    world.owner = world.run_document.owner
+    job = world.job()
+    if job is not None:
+        job.running = 1
+    world.stop(now=now)
+    world.sweep()
+    yield
+
+
+def two_stops(world: SceneWorld) -> Iterator[float | None]:
+    world.submit()
+    yield
+    job = world.job()
+    if job is not None:
+        job.running = 1
+    world.stop(now=False)
+    world.stop(now=True)
+    yield
+
+
+def two_ticks_beside_a_stop(world: SceneWorld) -> Iterator[float | None]:
+    world.submit()
+    yield
+    job = world.job()
+    if job is not None:
+        job.running = INPUTS
+    world.tick()
+    yield 300.0
+    world.tick()
+    world.tick()
+    world.stop(now=False)
+    yield
+
+
+def settled(world: SceneWorld) -> Iterator[float | None]:
+    """Everything is settled, the first input as failed, and the shard has ended."""
+    world.submit()
+    yield
+    job = world.job()
+    if job is not None:
+        world.message(world.end_job(job, INPUTS, 1), "event")
+    yield
+
+
+def two_aggregations(world: SceneWorld) -> Iterator[float | None]:
+    yield from settled(world)
+    world.aggregate()
+    world.aggregate()
+    yield
+
+
+def aggregation_beside_a_late_marker(world: SceneWorld) -> Iterator[float | None]:
+    yield from settled(world)
+    world.stale_worker(lambda: world.settle(0))
+    world.aggregate()
+    world.aggregate()
+    yield
+
+
+def aggregation_that_voids(world: SceneWorld) -> Iterator[float | None]:
+    world.submit()
+    yield
+    world.settle(0, (_GONE,))
+    job = world.job()
+    if job is not None:
+        world.message(world.end_job(job, INPUTS), "event")
+    yield
+    world.aggregate()
+    # A worker that found no marker: its put finds the one that is to be voided, or none.
+    world.stale_worker(lambda: world.settle(0))
+    yield
+
+
+def two_aggregations_that_void(world: SceneWorld) -> Iterator[float | None]:
+    world.submit()
+    yield
+    world.settle(0, (_GONE,))
+    job = world.job()
+    if job is not None:
+        world.message(world.end_job(job, INPUTS), "event")
+    yield
+    world.aggregate()
+    world.aggregate()
+    yield
+
+
+def retry_beside_a_late_event(world: SceneWorld) -> Iterator[float | None]:
+    yield from settled(world)
+    world.aggregate()
+    yield
+    world.open_next_epoch(TWO, (FAILURE,))
+    world.submit(TWO)
+    for job in world.batch.jobs.values():
+        detail = {"jobId": job.job_id, "jobName": job.request.name, "status": "SUCCEEDED"}
+        world.message({"detail-type": "Batch Job State Change", "detail": detail}, "late event")
+    world.abort(ONE)
+    yield
+
+
+def two_enumerate(world: SceneWorld) -> Iterator[float | None]:
+    world.enumerate(ONE, request())
+    world.enumerate(TWO, request())
+    yield
+    yield from _one_of_two(world, "rejected")
+
+
+def upload_delivered_twice(world: SceneWorld) -> Iterator[float | None]:
+    world.enumerate(ONE, upload("a.json"))
+    world.enumerate(TWO, upload("a.json"))
+    yield
+    yield from _one_of_two(world, "duplicate")
+
+
+def two_uploads_of_a_run(world: SceneWorld) -> Iterator[float | None]:
+    world.enumerate(ONE, upload("a.json"))
+    world.enumerate(TWO, upload("b.json"))
+    yield
+    yield from _one_of_two(world, "rejected")
+
+
+def _one_of_two(world: SceneWorld, other: str) -> Iterator[float | None]:
+    """Which of two executions opened the run, and that the other did not."""
+    told = sorted(each.partition(" ")[2] for each in world.opened)
+    assert told == sorted(("ready", other)), f"two executions: {world.opened}"
     assert world.run_document.epoch == 1, "a run that goes on was taken over"
+    world.owner = world.run_document.owner
+    assert f"{world.owner[-3:]} ready" in world.opened, "who owns the run does not know it"
+    world.states.running = {world.owner}
     world.submit(world.owner)
     yield
 
 
+def one_enumerates(world: SceneWorld) -> Iterator[float | None]:
+    world.enumerate(ONE, request())
+    yield
+    world.submit()
+    yield
+
+
+def pilot_judged_twice(world: SceneWorld) -> Iterator[float | None]:
+    world.submit()
+    yield
+    job = world.job()
+    if job is not None:
+        world.message(world.end_job(job, INPUTS, INPUTS), "event")
+    yield
+    payload = {"run_id": world.run_id, "owner": ONE}
+    world.call("JudgePilot", payload, "one")
+    world.call("JudgePilot", payload, "two")
+    yield
+    assert world.run_document.active_stop is not None, "all inputs failed and the pilot passed"
+    verdict = RunKeys(world.run_id, "out/").result("pilot.json")
+    told = json.loads(world.s3.buckets[DATA][verdict].body)
+    assert told["stop"], "the verdict that is kept says that the run goes on"
+
+
+def upload(key: str) -> dict[str, Any]:
+    """The event of an upload to the intake bucket."""
+    detail = {"bucket": {"name": INTAKE}, "object": {"key": key, "sequencer": "1"}}
+    return {"detail-type": "Object Created", "detail": detail}
+
+
 def unwritten() -> Buckets:
-    """The inputs alone: nobody has enumerated them yet."""
+    """The inputs and the uploads alone: nobody has enumerated anything yet."""
     buckets = enumerated()
     kept = {key: body for key, body in buckets[DATA].items() if not key.startswith("out/")}
-    return buckets | {CONTROL: {}, DATA: kept}
+    body = json.dumps(request()).encode()
+    uploads = {key: Stored(body, "d" * 32) for key in ("a.json", "b.json")}
+    return {DATA: kept, INTAKE: uploads}
+
+
+def _scene(says: str, play: Play, **more: Any) -> Scene:
+    return Scene(play.__name__.replace("_", " "), says, play, **more)
+
+
+def _variants(says: str, play: Any, name: str, **more: Any) -> tuple[Scene, Scene]:
+    """A scene without something, and with it."""
+    words = play.__name__.replace("_", " ")
+    return (
+        Scene(words, says, functools.partial(play, **{name: False}), **more),
+        Scene(f"{words}, {name}", says, functools.partial(play, **{name: True}), **more),
+    )
 
 
 SCENES = (
-    Scene("two rounds", "each end of a job is told twice at once", two_rounds),
-    Scene("two submissions", "two tokens of one shard at once", two_submit),
-    Scene("the sweep beside a claim", "the sweep beside a live claim", sweep_beside_claim),
-    Scene("an end beside a timeout", "a job's end as its token times out", event_beside_timeout),
-    Scene("a late abort", "the abort of an execution after another took over", late_abort),
-    Scene(
-        "a stop beside a submission",
-        "a stop with now as a shard starts",
-        stop_beside_submit,
+    _scene("a claimant alone, and whoever comes after its death", one_submission),
+    _scene("each end of a job is told twice at once", two_rounds),
+    _scene("the same as a token times out", two_rounds_and_a_timeout),
+    _scene("two tokens of one shard at once", two_submissions),
+    _scene("the sweep beside a live claim", sweep_beside_claim),
+    *_variants("the sweep beside who takes a claim over", expired_claim, "submitted"),
+    *_variants("a token beside who does", expired_claim_and_timeout, "submitted"),
+    _scene("a job's end as its token times out", event_beside_timeout),
+    _scene("the abort of an execution after another took over", late_abort),
+    _scene("the same while a job of the old one goes on", late_abort_of_a_job),
+    *_variants("a stop as a shard starts", stop_beside_submit, "now", still=_STOPPED),
+    *_variants("a stop as a job ends", stop_beside_event, "now", still=_STOPPED),
+    *_variants("a stop as the sweep comes by", stop_beside_sweep, "now", still=_STOPPED),
+    _scene("two stops at once, one of them now", two_stops, still=_STOPPED),
+    _scene(
+        "the budget is looked at twice beside a stop",
+        two_ticks_beside_a_stop,
+        buckets=functools.partial(enumerated, stop_after_usd=0.0001),
         still=_STOPPED,
     ),
-    Scene(
-        "a stop beside an end", "a stop with now as a job ends", stop_beside_event, still=_STOPPED
+    _scene("two AggregateShard of a shard at once", two_aggregations, aggregates=True),
+    _scene(
+        "the same beside a marker that comes late",
+        aggregation_beside_a_late_marker,
+        still=_AGGREGATED,
+        aggregates=True,
     ),
-    Scene(
-        "two enumerators", "two executions open one run at once", two_enumerate, unwritten, still=()
+    _scene(
+        "a marker is voided as a worker puts it",
+        aggregation_that_voids,
+        still=_AGGREGATED,
+        aggregates=True,
+    ),
+    _scene(
+        "a marker is voided twice at once",
+        two_aggregations_that_void,
+        still=_AGGREGATED,
+        aggregates=True,
+    ),
+    _scene(
+        "an event of an epoch before retry_failed's", retry_beside_a_late_event, aggregates=True
+    ),
+    _scene("an enumerator that dies anywhere", one_enumerates, buckets=unwritten, still=()),
+    _scene("two executions open one run at once", two_enumerate, buckets=unwritten, still=()),
+    _scene("one upload starts two executions", upload_delivered_twice, buckets=unwritten, still=()),
+    _scene("two uploads ask for one run", two_uploads_of_a_run, buckets=unwritten, still=()),
+    _scene(
+        "a pilot is judged twice at once",
+        pilot_judged_twice,
+        buckets=functools.partial(enumerated, pilot=INPUTS),
+        still=_STOPPED,
     ),
 )

@@ -10,12 +10,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import BotoCoreError
+
 from drydock.keys import RunKeys
-from drydock.markers import InputSummary, encode_done
+from drydock.markers import Failure, InputSummary, encode_done, encode_failed
+from drydock.outages import named_outages
+from drydock.parts import OutputObject, PartOutputs
 from drydock.services import Services
 from drydock.shard_document import ShardDocument, parse_shard_document
 from drydock.store import Store
@@ -26,12 +31,16 @@ from tests.simulation.account import CONTROL, DATA, settings_of
 from tests.simulation.kernel import Kernel, Process, Quiet
 from tests.simulation.lambdas import Lambdas
 from tests.simulation.s3 import S3, Stored
+from tests.simulation.sameness import Contents, learned
 from tests.steps.stand_ins import Batch, Job, StepFunctions
 
 ONE, TWO = (f"arn:aws:states:us-west-2:123456789012:execution:drydock:{n}" for n in ("one", "two"))
 INPUTS = 3
+FAILURE = "tool_failed"
 # When whoever called a handler that failed calls it again.
 _RETRY_S = 30.0
+# What the state machine fails by at once.
+_FINAL = ("RequestRejected", "RunSuperseded")
 _ARRAY_FAILED = "Array Child Job failed"
 
 Buckets = dict[str, dict[str, Stored]]
@@ -44,7 +53,7 @@ class _Effects:
         self._kernel = kernel
 
     def effect(self, name: str, do: Callable[[], Any]) -> Any:
-        return self._kernel.effect(f"batch {name}", do, writes=True)
+        return self._kernel.effect(f"small {name}", do, writes=True)
 
 
 class SmallBatch(Batch):
@@ -52,7 +61,7 @@ class SmallBatch(Batch):
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(_Effects(kernel))
-        self._kernel = kernel
+        self.kernel = self._kernel = kernel
 
     def submit(self, request):
         def do():
@@ -61,7 +70,8 @@ class SmallBatch(Batch):
             self.jobs[job.job_id] = job
             return job.job_id
 
-        return self._kernel.effect(f"batch SubmitJob {request.name}", do, writes=True)
+        with named_outages("AWS Batch"):
+            return self._kernel.effect(f"batch SubmitJob {request.name}", do, writes=True)
 
     def view(self, job_id):
         return self._read(f"DescribeJobs {job_id}", lambda: super(SmallBatch, self).view(job_id))
@@ -71,7 +81,7 @@ class SmallBatch(Batch):
 
     def active(self, queue_arn, name_prefix):
         return self._read(
-            f"ListJobs {name_prefix}*",
+            f"ListJobs {queue_arn.rpartition('/')[2]} {name_prefix}*",
             lambda: list(super(SmallBatch, self).active(queue_arn, name_prefix)),
         )
 
@@ -80,8 +90,31 @@ class SmallBatch(Batch):
             f"ListJobs of {job_id}", lambda: list(super(SmallBatch, self).failed_children(job_id))
         )
 
+    @named_outages("AWS Batch")
+    def terminate(self, job_id, reason):
+        super().terminate(job_id, reason)
+
+    @named_outages("AWS Batch")
+    def cancel(self, job_id, reason):
+        super().cancel(job_id, reason)
+
+    @named_outages("AWS Batch")
     def _read(self, name, do):
         return self._kernel.effect(f"batch {name}", do, writes=False)
+
+    def digest(self) -> object:
+        """The jobs, without how often one was ended that had ended."""
+        return sorted(
+            (
+                job.job_id,
+                job.status,
+                job.reason,
+                job.request.environment["S3_TASK_LOCATION"],
+                sorted(set(job.terminated)),
+                sorted(set(job.cancelled)),
+            )
+            for job in self.jobs.values()
+        )
 
 
 class SmallStates(StepFunctions):
@@ -91,12 +124,17 @@ class SmallStates(StepFunctions):
         super().__init__(_Effects(kernel))
         self._kernel = kernel
 
+    @named_outages("AWS Step Functions")
     def is_running(self, execution_arn):
         return self._kernel.effect(
             f"states DescribeExecution {execution_arn}",
             lambda: super(SmallStates, self).is_running(execution_arn),
             writes=False,
         )
+
+    @named_outages("AWS Step Functions")
+    def answer(self, token, output):
+        return super().answer(token, output)
 
 
 @dataclass
@@ -115,13 +153,15 @@ class SmallMessages:
         def look_again():
             self.world.message(body)
 
-        self.world.kernel.effect("sqs SendMessage", do, writes=True)
+        with named_outages("Amazon SQS"):
+            self.world.kernel.effect("sqs SendMessage", do, writes=True)
 
     def notify(self, subject, text):
         del text
-        self.world.kernel.effect(
-            f"sns Publish {subject}", lambda: self.told.append(subject), writes=True
-        )
+        with suppress(BotoCoreError):
+            self.world.kernel.effect(
+                f"sns Publish {subject}", lambda: self.told.append(subject), writes=True
+            )
 
 
 class _NobodyListens:
@@ -144,10 +184,14 @@ class SmallWorld:
         self.messages = SmallMessages(self)
         self.lambdas = Lambdas(self)
         self.states.running = {ONE}
-        self._uniques = itertools.count()
+        self._names: list[str] = []
+        # What was made up before this world began is taken.
+        self._begun = 1000 if buckets else 0
         self._tokens = itertools.count()
+        self._given: dict[Process, str] = {}
         for bucket, objects in (buckets or {}).items():
             self.s3.buckets[bucket].update(objects)
+        self._contents = Contents(self.s3, self._names)
 
     def services(self) -> Services:
         """The doors of one invocation."""
@@ -162,20 +206,27 @@ class SmallWorld:
         )
 
     def _unique(self) -> str:
-        # In the order of asking: worlds in which only who asked differs are alike.
-        return hashlib.sha256(b"%d" % next(self._uniques)).hexdigest()[:16]
+        name = hashlib.sha256(b"%d" % (self._begun + len(self._names))).hexdigest()[:16]
+        self._names.append(name)
+        if self.kernel.current is not None and self.kernel.observe is not None:
+            self.kernel.observe(self.kernel.current, "unique", name)
+        return name
 
     # -- what calls handlers, and calls them again where they failed
 
     def call(self, function: str, payload: dict[str, Any], what: str = "") -> Process:
-        """Invoke a handler; once more whenever it dies or raises, as SQS and Step Functions do."""
+        """Invoke a handler; once more whenever it dies or raises, as Step Functions does.
+
+        An error that the state machine does not try again after ends its execution.
+        """
         process = self.lambdas.invoke(f"{function}Function", payload, what)
+        self._given[process] = f"{function} {what} {payload}"
 
         def retry_call() -> None:
             self.call(function, payload, what)
 
         def after_its_end() -> None:
-            if process.error is not None:
+            if process.error is not None and process.error_name not in _FINAL:
                 self.kernel.after(_RETRY_S, retry_call)
 
         process.ended.then(after_its_end)
@@ -202,6 +253,7 @@ class SmallWorld:
             "awsRegion": "us-west-2",
         }
         process = self.lambdas.invoke("ResubmitInterruptedFunction", {"Records": [record]}, what)
+        self._given[process] = f"message {what} {body}"
 
         def again() -> None:
             self.message(body, what)
@@ -220,13 +272,19 @@ class SmallWorld:
         found = None if current is None else self.batch.jobs.get(current.job_id or "")
         return found if found in self.batch.live() else None
 
-    def end_job(self, job: Job, settled: int) -> dict[str, Any]:
-        """Let a job settle so many of its inputs and end; the event that tells of it."""
+    def end_job(self, job: Job, settled: int, failed: int = 0) -> dict[str, Any]:
+        """Let a job settle so many of its inputs, the first few as failed, and end.
+
+        Returns the event that tells of it.
+        """
         where = parse_s3_uri(job.request.environment["S3_TASK_LOCATION"])
         document = parse_task_document(self.s3.buckets[where.bucket][where.key].body)
         records = parse_tasks(self.s3.buckets[document.tasks_bucket][document.tasks_key].body)
-        for record in records[:settled]:
-            self.settle(record.place)
+        for number, record in enumerate(records[:settled]):
+            if number < failed:
+                self.fail(record.place)
+            else:
+                self.settle(record.place)
         is_done = settled >= len(records)
         status = "SUCCEEDED" if is_done else "FAILED"
         self.batch.end(job.job_id, status, None if is_done else _ARRAY_FAILED)
@@ -242,11 +300,21 @@ class SmallWorld:
             detail["arrayProperties"] = {"size": job.request.jobs}
         return {"detail-type": "Batch Job State Change", "source": "aws.batch", "detail": detail}
 
-    def settle(self, place: int) -> None:
+    def settle(self, place: int, outputs: tuple[OutputObject, ...] = ()) -> None:
         """Put an input's done marker, as a worker would."""
-        summary = InputSummary(place, place, "etag", (), 0, 0, 1.0)
-        key = RunKeys(self.run_id, "out/").done_marker(0, place, place)
-        body = encode_done([summary])
+        chain = (PartOutputs(0, outputs),) if outputs else ()
+        summary = InputSummary(place, place, "etag", chain, 0, 0, 1.0)
+        self.put_once(RunKeys(self.run_id, "out/").done_marker(0, place, place), [summary])
+
+    def fail(self, place: int) -> None:
+        """Put an input's failed marker, as a worker would."""
+        epoch = self.document.epoch
+        failure = Failure(place, place, epoch, FAILURE, "it failed", 1, (), None)
+        self.put_once(RunKeys(self.run_id, "out/").failed_marker(0, place, epoch, FAILURE), failure)
+
+    def put_once(self, key: str, content: list[InputSummary] | Failure) -> None:
+        """Put a marker unless one is there."""
+        body = encode_failed(content) if isinstance(content, Failure) else encode_done(content)
         if key not in self.s3.buckets[DATA]:
             etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
             self.s3.change(DATA, key, Stored(body, etag))
@@ -266,29 +334,34 @@ class SmallWorld:
             return ShardDocument(shard=0, inputs=INPUTS, epoch=1)
         return parse_shard_document(found.body)
 
-    def digest(self) -> object:
-        """Everything that lasts."""
-        jobs = sorted(
-            (job.job_id, job.status, job.reason, tuple(job.terminated), tuple(job.cancelled))
-            for job in self.batch.jobs.values()
-        )
-        return [
-            self.s3.digest(),
-            jobs,
+    def digest(self, rest: str) -> str:
+        """Everything that lasts, and the rest."""
+        lasting = [
+            self.batch.digest(),
             sorted(self.states.running),
             sorted(self.states.waiting),
             sorted((token, len(each)) for token, each in self.states.answers.items()),
-            self.messages.told,
+            sorted(self.messages.told),
         ]
+        return self._contents.text(f"{lasting}\0{rest}")
+
+    def about(self, process: Process) -> str:
+        """The function that a process runs, and its payload."""
+        return self._given.get(process, process.name)
+
+    def told(self, effect: str, answer: Any) -> str:
+        """What a process learns from an answer."""
+        return learned(effect, answer, self._contents)
 
 
-def enumerated() -> Buckets:
+def enumerated(**changes: Any) -> Buckets:
     """The buckets of a world whose run is open and whose manifest is written."""
     world = SmallWorld()
     for number in range(INPUTS):
         world.s3.change(DATA, f"input/{number}.pdbqt", Stored(b"%d" % number, f"{number:032x}"))
     world.s3.change(DATA, "receptor.pdbqt", Stored(b"ATOM\n", "f" * 32))
-    world.call("EnumerateInputs", {"event": request(), "execution": ONE, "cursor": None})
+    event = request(**changes)
+    world.call("EnumerateInputs", {"event": event, "execution": ONE, "cursor": None})
     world.kernel.run()
     return {bucket: dict(objects) for bucket, objects in world.s3.buckets.items()}
 
@@ -305,9 +378,3 @@ def request(**changes: Any) -> dict[str, Any]:
         "max_rounds": 3,
         **changes,
     }
-
-
-def live_names(world: SmallWorld) -> Iterator[str]:
-    """The names of the jobs that go on."""
-    for job in world.batch.live():
-        yield job.request.name

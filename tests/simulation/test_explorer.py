@@ -39,15 +39,22 @@ class Counter:
         alive = sum(not process.dead for process in self.processes)
         assert alive <= self.number <= 2, f"{alive} lived and the number is {self.number}"
 
-    def digest(self):
-        return self.number
+    def digest(self, rest):
+        # Who lives is what is checked: it lasts.
+        return f"{self.number} {[process.dead for process in self.processes]} {rest}"
+
+    def about(self, process):
+        return process.name
+
+    def told(self, effect, answer):
+        return f"{effect} {answer}"
 
 
-def no_faults(effect):
+def no_faults(effect, written):
     return ()
 
 
-def deaths(effect):
+def deaths(effect, written):
     return [Fault(kind) for kind in DIES]
 
 
@@ -77,9 +84,9 @@ def test_turning_back_at_states_seen_before_leaves_no_state_out(monkeypatch):
                 super().check()
                 found.add((self.number, tuple(p.dead for p in self.processes)))
 
-            def digest(self):
+            def digest(self, rest):
                 # Without equal states the search goes through every list of choices.
-                return self.number if prunes else next(distinct)
+                return super().digest(rest) if prunes else str(next(distinct))
 
         explored = explore(lambda chooser: Told(chooser, safe=True), deaths, 2)
         return found, explored.histories
@@ -87,3 +94,14 @@ def test_turning_back_at_states_seen_before_leaves_no_state_out(monkeypatch):
     (with_pruning, few), (without, many) = results(prunes=True), results(prunes=False)
     assert with_pruning == without
     assert few < many
+
+
+def test_whoever_goes_round_in_a_circle_is_found():
+    class Forgetful(Counter):
+        def add(self):
+            while True:
+                self.kernel.effect("read", lambda: self.number, writes=False)
+                self.kernel.chooser.forget(self.kernel.current, 0)
+
+    with pytest.raises(AssertionError, match="go on for ever"):
+        explore(lambda chooser: Forgetful(chooser, safe=True), no_faults, 0)

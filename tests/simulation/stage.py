@@ -1,0 +1,346 @@
+"""A small world in which a scene is played, brought to its end, and asked whether all is well."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from drydock.advancing import submit_shard
+from drydock.decision import SUPERSEDED
+from drydock.keys import RunKeys
+from drydock.markers import ListedMarker, Settlement, settle
+from drydock.outcome import parse_outcome
+from drydock.run_document import Epoch, RunDocument, open_epoch, parse_run_document
+from tests.simulation.account import CONTROL, DATA
+from tests.simulation.kernel import Effect, Fault, Process
+from tests.simulation.s3 import Stored
+from tests.simulation.small_world import INPUTS, ONE, Buckets, SmallWorld, enumerated
+
+Play = Callable[["SceneWorld"], Iterator[float | None]]
+SWEEP = {"detail-type": "Scheduled Event", "source": "aws.events"}
+# Turns that a world gets to come to its end: each round takes one, each leftover two.
+_TURNS = 12
+# To do these twice is to do them once: they have no condition, and make nothing that lasts twice.
+_SAME_TWICE = (
+    *("/rounds/", "/tokens/", "/frozen/", "/owners/", "/results/"),
+    *("small terminate", "small cancel", "sns ", ".rejected.json"),
+)
+STILL = (
+    "/manifest/",
+    "/assets.json",
+    "/run.json",
+    "/markers/",
+    "/parts/",
+    "/out/shards/",
+    "DescribeExecution",
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is played, in which world.
+
+    ``still`` is what nobody changes while handlers run: to read it sooner or later is the same.
+    That nobody does is held to. ``aggregates`` when the shard's accounts belong to its end.
+    """
+
+    name: str
+    says: str
+    play: Play
+    buckets: Callable[[], Buckets] = enumerated
+    still: tuple[str, ...] = STILL
+    aggregates: bool = False
+
+
+class _Dies(BaseException):
+    """A claimant is no more."""
+
+
+class SceneWorld(SmallWorld):
+    """A small world in which a scene is played."""
+
+    def __init__(self, chooser: Any, scene: Scene, buckets: Buckets) -> None:
+        super().__init__(chooser, buckets)
+        self.kernel.commutes = functools.cache(self._commutes)
+        self.scene = scene
+        self.owner = ONE
+        self.opened: list[str] = []
+        self._act = 0
+        self._wrong: list[str] = []
+        self.s3.watchers.append(self._watch)
+
+    def run(self) -> None:
+        """Play the scene; what it starts before a ``yield`` runs at once.
+
+        It yields how many seconds that goes on, or None: until nothing is left to do. After a
+        ``yield`` a scene must not rest on what it looked at before.
+        """
+        for seconds in self.scene.play(self):
+            until = None if seconds is None else self.kernel.now + seconds
+            self.kernel.run(until)
+            self.kernel.now = max(self.kernel.now, until or 0.0)
+            self._act += 1
+        self.kernel.run()
+        self._finish()
+
+    def digest(self, rest: str) -> str:
+        # What has gone wrong lasts: it is told at the end.
+        wrong = f"{len(self.lambdas.broken)} {self._wrong}"
+        return super().digest(f"{self._act} {wrong} {sorted(self.opened)} {rest}")
+
+    # -- what a scene can start
+
+    def sweep(self) -> None:
+        """The schedule's call."""
+        self.call("StopRun", SWEEP, "sweep")
+
+    def tick(self) -> None:
+        """The budgets' schedule's call."""
+        self.call("StopRun", {"check": "budgets"}, "tick")
+
+    def stop(self, *, now: bool) -> None:
+        """A user's stop."""
+        self.call("StopRun", {"run_id": self.run_id, "now": now, "reason": "user"}, "stop")
+
+    def abort(self, execution: str) -> None:
+        """The event that an execution was aborted."""
+        detail = {"executionArn": execution, "status": "ABORTED"}
+        event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+        self.call("StopRun", event, "abort")
+
+    def end_twice(self, settled: int, failed: int = 0) -> None:
+        """The recorded job ends; its event comes twice at once."""
+        job = self.job()
+        if job is not None:
+            event = self.end_job(job, settled, failed)
+            self.message(event, "event")
+            self.message(event, "event again")
+
+    def aggregate(self, cursor: dict[str, Any] | None = None) -> None:
+        """AggregateShard, and what the state machine does with its answer."""
+        payload = {"run_id": self.run_id, "shard": 0, "owner": self.owner, "cursor": cursor}
+        process = self.call("AggregateShard", payload)
+
+        def after_aggregation() -> None:
+            answer = process.result if process.error is None else {}
+            if answer.get("status") == "more":
+                self.aggregate(answer["cursor"])
+            elif answer.get("status") == "remains":
+                self.submit(self.owner)
+
+        process.ended.then(after_aggregation)
+
+    def enumerate(self, execution: str, event: dict[str, Any]) -> None:
+        """EnumerateInputs; how it ended for the execution is kept."""
+        self.states.running.add(execution)
+        payload = {"event": event, "execution": execution, "cursor": None}
+        self._enumerate(payload, execution[-3:])
+
+    def _enumerate(self, payload: dict[str, Any], what: str) -> None:
+        process = self.call("EnumerateInputs", payload, what)
+
+        def after_enumeration() -> None:
+            if process.error is None:
+                self.opened.append(f"{what} {process.result['status']}")
+            elif process.error_name == "RequestRejected":
+                self.opened.append(f"{what} rejected")
+
+        process.ended.then(after_enumeration)
+
+    def claimant_dies(self, *, submitted: bool) -> None:
+        """A claimant dies before SubmitJob or just after it, and its lease runs out."""
+        world, jobs = self, self.batch
+
+        class Dying(type(jobs)):
+            def submit(self, request):
+                if submitted:
+                    type(jobs).submit(jobs, request)
+                raise _Dies
+
+        dying = Dying.__new__(Dying)
+        dying.__dict__ = jobs.__dict__
+        token = "token-dead"
+        self.states.waiting.add(token)
+        try:
+            submit_shard(replace(world.services(), jobs=dying), self.run_id, 0, ONE, token)
+        except _Dies:
+            pass
+        self.kernel.now += 180.0
+
+    def open_next_epoch(self, owner: str, retry_failed: tuple[str, ...] = ()) -> None:
+        """What EnumerateInputs does for an execution that takes over."""
+        run = self.run_document
+        epoch = replace(run.current, epoch=run.epoch + 1, owner=owner)
+        assert isinstance(epoch, Epoch)
+        body = open_epoch(run, epoch, list(retry_failed)).to_json()
+        etag = f"{run.epoch:032x}"
+        self.s3.change(CONTROL, f"runs/{self.run_id}/run.json", Stored(body, etag))
+        self.owner = owner
+        self.states.running = {owner}
+
+    def stale_worker(self, do: Callable[[], None]) -> Process:
+        """A container that Batch has lost, which does one thing at some moment."""
+        return self.kernel.spawn(
+            "a stale worker",
+            "container",
+            lambda: self.kernel.effect("s3 PutObject /markers/ late", do, writes=True),
+        )
+
+    # -- what is there
+
+    @property
+    def run_document(self) -> RunDocument:
+        return parse_run_document(self.s3.buckets[CONTROL][f"runs/{self.run_id}/run.json"].body)
+
+    def settlement(self) -> Settlement:
+        """Which marker speaks for which input."""
+        folder = RunKeys(self.run_id, "out/").markers_folder(0)
+        listed = [
+            ListedMarker(key.removeprefix(folder), len(found.body), found.etag)
+            for key, found in self.s3.buckets[DATA].items()
+            if key.startswith(folder)
+        ]
+        return settle(listed, INPUTS, self.run_document.reopened)
+
+    def accounts(self) -> dict[str, Any] | None:
+        """What AggregateShard wrote last."""
+        key = RunKeys(self.run_id, "out/").shard_results_folder(0) + "accounts.json"
+        found = self.s3.buckets[DATA].get(key)
+        return None if found is None else json.loads(found.body)
+
+    def has_ended(self) -> bool:
+        """Whether the shard has ended in the run's epoch."""
+        document, run = self.document, self.run_document
+        frozen = document.frozen
+        is_frozen = frozen is not None and frozen.reopened == run.reopened
+        is_ended = document.ended is not None and document.ended.epoch == run.epoch
+        return is_ended or is_frozen
+
+    def check(self) -> None:
+        check(self)
+
+    # -- what a world does by itself
+
+    def _finish(self) -> None:
+        for _ in range(_TURNS):
+            if self.has_ended() and not self.states.waiting:
+                if not self.scene.aggregates or self.document.frozen is not None:
+                    break
+                self.aggregate()
+            elif (job := self.job()) is not None:
+                self.message(self.end_job(job, INPUTS), "last event")
+            else:
+                # The token ran into its timeout: a new one waits from now on.
+                self.states.waiting.clear()
+                self.submit(self.owner)
+            self.kernel.run()
+        self.sweep()
+        if self.scene.aggregates:
+            self.aggregate()
+        self.kernel.run()
+
+    def _commutes(self, name: str) -> bool:
+        return commutes(name) or any(part in name for part in self.scene.still)
+
+    def _watch(self, bucket: str, key: str, before: Stored | None, after: Stored | None) -> None:
+        if before is not None and after is not None and after != before and _is_once(key):
+            self._wrong.append(f"{key} was written twice")
+        if self.kernel.current is not None:
+            moved = [part for part in self.scene.still if part in f"{bucket}/{key}"]
+            assert not moved, f"the scene says that nobody writes {moved}: {key}"
+
+
+def _is_once(key: str) -> bool:
+    """Whether an object must not become another one: results of one outcome are those of another."""
+    is_result = "/results/" in key and not key.endswith(("accounts.json", "pilot.json"))
+    return is_result or "/markers/" in key or "/manifest/" in key or key == "out/run.json"
+
+
+def check(world: SceneWorld) -> None:
+    """Whatever happened: one end, everything settled or stopped, one job a round, nobody waits."""
+    document, run = world.document, world.run_document
+    assert world.has_ended(), "the shard never ended"
+    remaining = world.settlement().remaining()
+    if document.ended is None or document.ended.ending == "complete":
+        assert not remaining, f"complete, but {remaining} remain"
+    else:
+        ending = document.ended.ending
+        assert run.active_stop is not None, f"it ended {ending} although nobody stopped it"
+    assert not world.states.waiting, "a token waits for ever"
+    assert not world.batch.live(), f"jobs are left: {[job.job_id for job in world.batch.live()]}"
+    assert not world._wrong, f"{world._wrong}"
+    assert not world.lambdas.broken, f"{world.lambdas.broken}"
+    stops = [subject for subject in world.messages.told if "stopped" in subject]
+    assert len(stops) <= 1, f"people were told {stops}"
+    _check_jobs(world)
+    if world.scene.aggregates and document.frozen is not None:
+        _check_accounts(world)
+
+
+def _check_jobs(world: SceneWorld) -> None:
+    """Every job is some round's, the one of its name, or was ended as superseded."""
+    rounds = world.document.rounds
+    numbers = [each.number for each in rounds]
+    assert numbers == sorted(set(numbers)), f"rounds {numbers}"
+    assert all(each.state == "ended" for each in rounds), "a round is left open"
+    recorded = {each.job_id for each in rounds}
+    for job in world.batch.jobs.values():
+        ours = job.job_id in recorded
+        assert ours or SUPERSEDED in job.terminated, f"{job.job_id} is nobody's and went on"
+        assert not ours or SUPERSEDED not in job.terminated, f"{job.job_id} was taken away"
+    jobs = world.batch.jobs.values()
+    names = Counter(job.request.name for job in jobs if SUPERSEDED not in job.terminated)
+    assert all(count == 1 for count in names.values()), f"two jobs of a round: {names}"
+
+
+def _check_accounts(world: SceneWorld) -> None:
+    """The accounts are those of the frozen outcome, whoever wrote them; what came later is late."""
+    accounts, frozen = world.accounts(), world.document.frozen
+    assert frozen is not None
+    assert accounts is not None, "frozen, but without accounts"
+    assert accounts["outcome"] == frozen.key, "the accounts are of another outcome"
+    settled = parse_outcome(world.s3.buckets[CONTROL][frozen.key].body)
+    told = accounts["accounts"]
+    assert len({each.place for each in settled}) == len(settled) == INPUTS
+    assert told["done"] == sum(each.summary is not None for each in settled)
+    assert told["failed"] == sum(each.failure is not None for each in settled)
+    assert told["remaining"] == 0
+    speakers = world.settlement().speakers
+    late = sum(speakers[each.place].name != each.marker for each in settled)
+    assert told["late_markers"] == late, f"{late} markers are late, told {told['late_markers']}"
+
+
+def commutes(name: str) -> bool:
+    """Effects that nobody else's can tell from having come sooner or later.
+
+    A round's objects and an outcome have names of their own and are read by who learns the name
+    later; a message comes later anyhow. Nobody but who wrote them reads the results but for the
+    accounts, and all that write them write the same: that is held to.
+    """
+    return (
+        name.startswith(("sqs ", "sns "))
+        or any(part in name for part in ("/rounds/", "/frozen/"))
+        or ("/results/" in name and not name.endswith("accounts.json"))
+    )
+
+
+def crashes_and_lost_answers(effect: Effect, written: int) -> list[Fault]:
+    """What may go wrong with an effect, given how many writes came before it.
+
+    To die before a write leaves what dying after the write before it leaves: reads change nothing.
+    To die after a round's object or an outcome was written does too, for nobody knows its name.
+    """
+    if effect.process.kind != "lambda" or not effect.writes:
+        return []
+    faults = [Fault("lost answer")]
+    if not written:
+        faults.append(Fault("dies before"))
+    if not any(part in effect.name for part in ("/rounds/", "/frozen/")):
+        faults.append(Fault("dies after"))
+    if not any(part in effect.name for part in _SAME_TWICE):
+        faults.append(Fault("doubled"))
+    return faults
