@@ -28,6 +28,8 @@ _REFUSALS = ("RequestRejected", "RunSuperseded")
 # What ends an execution when everything that a Retry allows was not enough.
 _GIVEN_UP = ("Conflict", "StoreUnavailable", "ServiceUnavailable", "Lambda.", "Sandbox.Timedout")
 _LEAK_S = 20 * 60.0
+# Three tries of a function that runs into its timeout, and what lies between them.
+_INVOCATIONS_S = 3 * 120.0 + 180.0
 _MAX_PAYLOAD_BYTES = 8192
 
 
@@ -155,6 +157,14 @@ def nothing_is_given_up(history: History, dead: int) -> None:
     ]
     if letters:
         raise Violated(nothing_is_given_up, f"dead letters: {letters}")
+    failed = [
+        f"{name} at {at:.0f}"
+        for at, name, _ in history.stack.lambdas.given_up
+        if at >= history.calm_since + _INVOCATIONS_S
+    ]
+    if failed or history.stack.bus.undelivered:
+        text = f"invocations {failed}, events {history.stack.bus.undelivered}"
+        raise Violated(nothing_is_given_up, text)
 
 
 def every_token_is_answered(history: History) -> None:

@@ -153,7 +153,7 @@ class Lambdas:
     """The stack's functions.
 
     ``broken`` are the errors that no door raises by name: each is a fault of the code.
-    ``given_up`` are the asynchronous invocations that failed each time.
+    ``given_up`` are the asynchronous invocations that failed each time: when, which, with what.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -163,7 +163,7 @@ class Lambdas:
         self._numbers: dict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
         self.calls: Counter[str] = Counter()
         self.broken: list[tuple[Process, BaseException]] = []
-        self.given_up: list[tuple[str, dict[str, Any]]] = []
+        self.given_up: list[tuple[float, str, dict[str, Any]]] = []
 
     def invoke(self, name: str, payload: dict[str, Any], what: str | None = None) -> Process:
         """Call a function, by its logical name or its ARN; ``result`` is what it returned.
@@ -212,7 +212,7 @@ class Lambdas:
                 self._kernel.after(_RETRIES_S[tries], retry_invocation)
             else:
                 self._kernel.note(process, "is not tried again")
-                self.given_up.append((name, payload))
+                self.given_up.append((self._kernel.now, name, payload))
 
         def retry_invocation() -> None:
             self.invoke_later(name, payload, what, tries + 1)
