@@ -90,7 +90,7 @@ class Attempt:
         self._tool: Tool | None = None
         self._parts_written = 0
         self._stop_read = 0.0
-        self._out_of_memory = False
+        self._out_of_memory = 0  # Inputs; what else remains goes first.
         self._scratch_full = False
         self._failed_with = EXIT_AGAIN
         self._died_with: int | None = None
@@ -120,7 +120,7 @@ class Attempt:
             return EXIT_LATER
         gained = self._parts_written + self._markers.written
         is_late = reason is not None and reason.kind == "deadline" and not gained
-        if self._out_of_memory and (reason is None or is_late):
+        if self._out_of_memory and (is_late or (not reason and self._out_of_memory == unsettled)):
             return EXIT_OUT_OF_MEMORY
         if is_late:
             return EXIT_AGAIN if self._contract.attempt < unsettled else EXIT_LATER
@@ -218,7 +218,7 @@ class Attempt:
         fetched: FetchedInput,
         history: History,
     ) -> str:
-        self._out_of_memory = self._out_of_memory or death.out_of_memory
+        self._out_of_memory += death.out_of_memory
         self._died_with = death.exit_code
         no_room = tells_of_no_room(death.reason)
         self._scratch_full = self._scratch_full or no_room

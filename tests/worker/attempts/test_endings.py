@@ -38,6 +38,13 @@ def test_out_of_memory_is_not_tried_again_as_it_was(shard, run, tool):
     assert made.part_records() == []
 
 
+def test_memory_is_asked_for_once_nothing_else_remains_that_may_pass(shard, run, tool):
+    """An attempt has one code for all its inputs: 71 is not retried on the same machine."""
+    made = shard(("in/0", lines("hungry")), ("in/1", lines("die", "b")), inputs_per_job=2)
+    assert [run(made), run(made)] == [1, 71]
+    assert made.markers() == ["00001-00001.done"]
+
+
 def test_a_deadline_without_progress_is_left_to_a_later_round(shard, run, tool, monkeypatch):
     made = shard(("in/0", lines("a")))
     monkeypatch.setattr(worker.agent, "graceful_seconds", lambda _seconds: 0.0)
