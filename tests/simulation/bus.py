@@ -102,7 +102,7 @@ class Bus:
             self.lost += 1
             return
         # What is under way does not change any more, and each that gets it gets its own.
-        text = json.dumps(event)
+        text = json.dumps(event) if rule.constant is None else rule.constant
         for target in rule.targets:
             bounds = _LATE_S if chooser.happens(what, "event late") else _SOON_S
             seconds = chooser.between(what, *bounds)

@@ -125,6 +125,8 @@ class History:
 
     def _start_again(self, number: int) -> None:
         change = self.plan.changes[number] if number < len(self.plan.changes) else {}
+        # Nobody goes on who does not pay for it.
+        change = change | {"stop_after_usd": None}
         self.kernel.note("the owner", f"starts the request again, with {change or 'no change'}")
         if number % 2:
             self.put(INTAKE, REQUEST_KEY, self.request_body(change))

@@ -180,6 +180,7 @@ def plan_of(seed: int) -> Plan:
         "attempt_seconds": chance.choice((600, 1800, 7200)),
         "max_rounds": chance.choice((2, 3, 8)),
     }
+    request |= _costs(Random(f"costs {seed}"))
     changes = tuple(_change(chance) for _ in range(8))
     return Plan(
         seed,
@@ -209,6 +210,16 @@ def _action(chance: Random, number: int) -> Action:
     deeds = [deed for deed, weight in _DEEDS for _ in range(weight)]
     at_s = chance.choice((10.0, 60.0, 600.0, CALM_AFTER_S)) * chance.random()
     return Action(number, round(at_s, 1), chance.choice(deeds), chance.random())
+
+
+def _costs(chance: Random) -> dict[str, Any]:
+    """A pilot too small to fail, and a budget that may well be spent; none in most histories."""
+    costs: dict[str, Any] = {}
+    if chance.random() < 0.3:
+        costs["pilot"] = chance.choice((1, 2))
+    if chance.random() < 0.3:
+        costs["stop_after_usd"] = chance.choice((0.00005, 0.0003, 0.003))
+    return costs
 
 
 def _change(chance: Random) -> dict[str, Any]:

@@ -31,12 +31,16 @@ _PSEUDO = {
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of EventBridge: a pattern or a period, and the ARNs of its targets."""
+    """A rule of EventBridge: a pattern or a period, and the ARNs of its targets.
+
+    They are given ``constant`` instead of the event, where the template says so.
+    """
 
     name: str
     pattern: dict[str, Any] | None
     period_s: float | None
     targets: tuple[str, ...]
+    constant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,8 @@ def _event(resolver: Resolver, owner: str, name: str, source: dict[str, Any]) ->
             pattern = resolver.resolve(properties["Pattern"])
             return Rule(f"{owner}{name}", pattern, None, (target,))
         case "Schedule":
-            return Rule(f"{owner}{name}", None, period_s(properties["Schedule"]), (target,))
+            every_s, constant = period_s(properties["Schedule"]), properties.get("Input")
+            return Rule(f"{owner}{name}", None, every_s, (target,), constant)
         case "SQS":
             return Mapping(
                 owner,
