@@ -89,12 +89,10 @@ class Batch:
             self.fleets[queue.name] = Fleet(self, queue.name, most=machines, is_spot=is_spot)
 
     def client(self) -> Client:
-        """What boto3.client("batch") gives."""
         return Client(self)
 
     @property
     def now_ms(self) -> int:
-        """The time as Batch writes it."""
         return round(self.kernel.now * 1000)
 
     def active(self) -> list[Job]:
@@ -105,6 +103,11 @@ class Batch:
         """Whether Batch still has a job's record."""
         record = self._records.get(job_id.partition(":")[0])
         return record is not None and self.kernel.now < self._gone_at(job_id, record)
+
+    def was_listed(self, job_id: str, at: float) -> bool:
+        """Whether ListJobs told of a job at a time."""
+        record = self._records[job_id]
+        return record.listed_at < at < self._gone_at(job_id, record)
 
     # -- operations
 

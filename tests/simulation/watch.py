@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,9 @@ from drydock.keys import parse_job_name
 from drydock.markers import parse_done, parse_failed, parse_marker_name, parse_skipped
 from drydock.run_document import RunDocument, parse_run_document
 from drydock.shard_document import Round, ShardDocument, parse_shard_document
+from tests.simulation import grounds
+from tests.simulation.plan import INPUT
+from tests.simulation.told import Violated
 
 if TYPE_CHECKING:
     from tests.simulation.kernel import Process
@@ -32,21 +34,12 @@ _ONCE_IN_DATA = re.compile(
 _RESULTS = re.compile(r"(.*/)?results/")
 _RUN = re.compile(r"runs/([0-9a-f]{16})/run\.json")
 _SHARD = re.compile(r"runs/([0-9a-f]{16})/shards/([0-9]+)\.json")
+_PART = re.compile(r".*parts/[0-9a-f]{16}/[0-9]+/[0-9.]+\.json")
 _MARKER = re.compile(r"(.*)markers/([0-9a-f]{16})/([0-9]+)/(.*)")
 
 
 _run = functools.lru_cache(64)(parse_run_document)
 _shard = functools.lru_cache(64)(parse_shard_document)
-
-
-class Violated(AssertionError):
-    """Something does not hold that must: the rule's name, its sentence, and what was seen."""
-
-    def __init__(self, rule: Callable[..., Any], seen: str) -> None:
-        self.rule = rule.__name__
-        self.sentence = " ".join((rule.__doc__ or "").split())
-        self.seen = seen
-        super().__init__(f"{self.rule}: {self.sentence} Seen: {seen}")
 
 
 @dataclass
@@ -58,6 +51,8 @@ class Look:
     asked_at: int = -1
     read_at: int = -1
     wrote_at: int = -1
+    # The time of that.
+    wrote: float = 0.0
 
 
 @dataclass
@@ -67,11 +62,14 @@ class Watch:
     stack: Stack
     violated: Violated | None = None
     # Objects that a user changed behind the service's back, by bucket and key.
-    meddled: set[tuple[str, str]] = field(default_factory=set)
+    meddled: dict[tuple[str, str], float] = field(default_factory=dict)
     frozen: dict[tuple[str, str, str], str] = field(default_factory=dict)
     stops: list[tuple[str, int]] = field(default_factory=list)
     submitted: list[str] = field(default_factory=list)
     _looks: dict[Process, Look] = field(default_factory=dict)
+    _seen: dict[Process, grounds.Seen] = field(default_factory=dict)
+    # Since when markers of an end are there, by their keys.
+    _marked: dict[str, float] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Be told from now on."""
@@ -81,7 +79,8 @@ class Watch:
     def _changed(self, bucket: str, key: str, before: Stored | None, after: Stored | None) -> None:
         process = self.stack.kernel.current
         if process is not None and process.kind == "user":
-            self.meddled.add((bucket, key))
+            self.meddled[bucket, key] = self.stack.kernel.now
+            self._marked.pop(key, None)
             return
         try:
             self._check_change(bucket, key, before, after)
@@ -111,16 +110,63 @@ class Watch:
             new_shard = _shard(after.body)
             self._tell_shard(old_shard, new_shard)
             shard_document_goes_on(old_shard, new_shard)
+            self._check_rounds(match[1], old_shard, new_shard)
             frozen_once(self.frozen, match[1], new_shard)
-        elif not is_control and after is None and (match := _MARKER.fullmatch(key)):
+        elif is_control and "/frozen/" in key and after is not None:
+            self._check_outcome(key, after.body)
+        elif not is_control and (match := _MARKER.fullmatch(key)):
+            self._check_marker(bucket, match, before, after)
+        elif after is not None and _PART.fullmatch(key):
+            grounds.record_comes_last(self.stack, self.meddled, key, after.body)
+
+    def _check_rounds(self, run_id: str, old: ShardDocument | None, new: ShardDocument) -> None:
+        known = () if old is None else old.rounds
+        for before, after in zip(known, new.rounds, strict=False):
+            grounds.closed_after_its_job(self.stack, before, after)
+        if old is not None and len(new.rounds) > len(known):
+            grounds.round_is_named_last(self.stack, run_id, new)
+            grounds.withheld_places_wait(self.stack, run_id, old, new)
+
+    def _check_outcome(self, key: str, body: bytes) -> None:
+        process = self.stack.kernel.current
+        seen = None if process is None else self._seen.get(process)
+        # What was written late says nothing of who wrote it.
+        if seen is not None:
+            grounds.outcome_rests_on_what_is_there(self.stack, self.meddled, seen, body)
+            grounds.done_beats_failed(self._marked, seen, key, body)
+
+    def _check_marker(
+        self, bucket: str, match: re.Match[str], before: Stored | None, after: Stored | None
+    ) -> None:
+        key = match[0]
+        if after is None:
             assert before is not None
+            self._marked.pop(key, None)
             voided_only_when_bad(self.stack, bucket, match, before)
+        else:
+            self._marked[key] = self.stack.kernel.now
+            grounds.marker_comes_last(self.stack, self.meddled, key, after.body)
 
     # -- what processes saw
 
     def _observed(self, process: Process, name: str, answer: Any) -> None:
         if process.kind == "lambda":
             self._look_on(process, name, answer)
+        elif process.kind == "container" and name.startswith("s3 GetObject"):
+            self._look_at_work(process, name.split(maxsplit=2)[2], answer)
+
+    def _look_at_work(self, process: Process, name: str, answer: Any) -> None:
+        bucket, _, key = name.partition("/")
+        if isinstance(answer, Exception):
+            return
+        seen = self._seen.setdefault(process, grounds.Seen())
+        if bucket == self.stack.settings.control_bucket:
+            seen.hear(key, answer["Body"].getvalue())
+        elif key.startswith(INPUT):
+            try:
+                grounds.stopped_workers_begin_nothing(process.name, key, seen)
+            except Violated as violated:
+                self._keep(violated)
 
     def _look_on(self, process: Process, name: str, answer: Any) -> None:
         look = self._looks.setdefault(process, Look())
@@ -133,12 +179,16 @@ class Watch:
             look.owner_status = answer["status"] if is_fine else None
             look.asked_at = process.effects
         elif name.startswith("s3 PutObject") and "/shards/" in name and name.endswith(".json"):
-            look.wrote_at = process.effects
+            look.wrote_at, look.wrote = process.effects, self.stack.kernel.now
+        elif name.startswith("s3 ListObjectsV2") and is_fine:
+            seen = self._seen.setdefault(process, grounds.Seen())
+            seen.listed[name.split()[2]] = self.stack.kernel.now
         elif name.startswith("batch SubmitJob"):
             job = name.split()[2]
             self.submitted.append(job)
             try:
                 looked_before_submitting(job, look)
+                grounds.adopted_before_submitted(self.stack, job, look.wrote)
             except Violated as violated:
                 self._keep(violated)
 
@@ -219,6 +269,8 @@ def run_document_goes_on(old: RunDocument | None, new: RunDocument) -> None:
         # A stop that lets work finish may yet become one that does not.
         if before is not None and after not in (before, replace(before, now=True)):
             raise Violated(run_document_goes_on, f"the stop {before} became {after}")
+        if before is None and new.stop != old.stop and after is None:
+            raise Violated(run_document_goes_on, f"epoch {new.epoch} got the stop {new.stop}")
         if new.reopened != old.reopened:
             raise Violated(run_document_goes_on, "failures were reopened within an epoch")
 

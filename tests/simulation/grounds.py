@@ -1,0 +1,151 @@
+"""On what rests what is written: looked at when it is written, against what there is then.
+
+As in :mod:`tests.simulation.watch` each rule's docstring is the sentence of its violation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from drydock.keys import ControlKeys
+from drydock.markers import parse_done, parse_marker_name
+from drydock.outcome import Settled, parse_outcome
+from drydock.parts import OutputObject, parse_part_record
+from drydock.run_document import RunDocument, parse_run_document
+from drydock.shard_document import Round, ShardDocument
+from drydock.tasks import parse_tasks
+from local.batch.model import ENDED
+from tests.simulation.told import Violated
+
+if TYPE_CHECKING:
+    from tests.simulation.stack import Stack
+
+
+@dataclass
+class Seen:
+    """What one process saw: when it listed what, and of which epoch it learnt what to do."""
+
+    listed: dict[str, float] = field(default_factory=dict)
+    epoch: int | None = None
+    run: RunDocument | None = None
+
+    def hear(self, key: str, body: bytes) -> None:
+        """A worker read an object of the control bucket."""
+        if key.endswith("/run.json"):
+            self.run = parse_run_document(body)
+        elif "/rounds/" in key and key.endswith(".json"):
+            self.epoch = json.loads(body)["epoch"]
+
+
+def marker_comes_last(stack: Stack, meddled: Iterable[tuple[str, str]], key: str, body: bytes):
+    """A marker is written when everything that it names is there as it names it."""
+    name = parse_marker_name(key.rpartition("/")[2])
+    if name is None or name.kind != "done":
+        return
+    parts = [part for summary in parse_done(body, name) for part in summary.chain]
+    outputs = [output for part in parts for output in part.outputs]
+    for output in _missing(stack, meddled, outputs):
+        raise Violated(marker_comes_last, f"{key} names {output.key}")
+
+
+def record_comes_last(stack: Stack, meddled: Iterable[tuple[str, str]], key: str, body: bytes):
+    """A part's record is written when its outputs and its restart are there."""
+    record = parse_part_record(body)
+    restart = () if record.restart is None else (record.restart,)
+    for output in _missing(stack, meddled, (*record.outputs, *restart)):
+        raise Violated(record_comes_last, f"{key} names {output.key}")
+
+
+def _missing(
+    stack: Stack, meddled: Iterable[tuple[str, str]], outputs: Iterable[OutputObject]
+) -> Iterator[OutputObject]:
+    bucket = stack.settings.data_buckets[0]
+    objects = stack.s3.buckets[bucket]
+    for output in outputs:
+        found = objects.get(output.key)
+        is_there = found is not None and (found.etag, len(found.body)) == (output.etag, output.size)
+        if not is_there and (bucket, output.key) not in meddled:
+            yield output
+
+
+def round_is_named_last(stack: Stack, run_id: str, new: ShardDocument) -> None:
+    """The document names a round when its task list and its task document are there."""
+    current, keys = new.current, ControlKeys(run_id)
+    assert current is not None
+    objects = stack.s3.buckets[stack.settings.control_bucket]
+    where = (new.shard, current.number, current.unique)
+    for key in (keys.round_tasks(*where), keys.round_document(*where)):
+        if key not in objects:
+            raise Violated(round_is_named_last, f"{key} is not there")
+
+
+def withheld_places_wait(stack: Stack, run_id: str, old: ShardDocument, new: ShardDocument) -> None:
+    """What a user terminated is not submitted again in its epoch."""
+    current = new.current
+    assert current is not None
+    if old.epoch != new.epoch or not old.withheld:
+        return
+    key = ControlKeys(run_id).round_tasks(new.shard, current.number, current.unique)
+    found = stack.s3.buckets[stack.settings.control_bucket].get(key)
+    places = [] if found is None else [record.place for record in parse_tasks(found.body)]
+    for place in places:
+        if any(first <= place <= last for first, last in old.withheld):
+            raise Violated(withheld_places_wait, f"place {place} of {old.withheld} in {key}")
+
+
+def closed_after_its_job(stack: Stack, before: Round, after: Round) -> None:
+    """A round is closed when its job has ended, or when Batch has long known nothing of it."""
+    if before.state != "submitted" or after.state != "ended":
+        return
+    job = stack.batch.jobs.get(before.job_id or "")
+    if job is None or job.status in ENDED or not stack.batch.record_is_there(job.id):
+        return
+    raise Violated(closed_after_its_job, f"{job.spec.name} ({job.id}) is {job.status}")
+
+
+def adopted_before_submitted(stack: Stack, name: str, claimed_at: float) -> None:
+    """Nobody submits a round again whose job Batch knew before the claim was taken over."""
+    for job in stack.batch.parents.values():
+        if job.spec.name == name and stack.batch.was_listed(job.id, claimed_at):
+            raise Violated(adopted_before_submitted, f"{name} is {job.id} already")
+
+
+def stopped_workers_begin_nothing(container: str, key: str, seen: Seen) -> None:
+    """A worker that has read its epoch's stop begins no further input."""
+    run = seen.run
+    if run is not None and run.active_stop is not None and run.epoch == seen.epoch:
+        raise Violated(stopped_workers_begin_nothing, f"{container} begins {key}")
+
+
+def outcome_rests_on_what_is_there(
+    stack: Stack, changed: dict[tuple[str, str], float], seen: Seen, body: bytes
+) -> None:
+    """An outcome names only what was there, as it is named, when its shard was listed."""
+    listed_at = min(seen.listed.values(), default=0.0)
+    late = {where for where, at in changed.items() if at >= listed_at}
+    for settled in parse_outcome(body):
+        parts = () if settled.summary is None else settled.summary.chain
+        outputs = [output for part in parts for output in part.outputs]
+        for output in _missing(stack, late, outputs):
+            raise Violated(outcome_rests_on_what_is_there, f"{settled.marker}: {output.key}")
+
+
+def done_beats_failed(marked: dict[str, float], seen: Seen, key: str, body: bytes) -> None:
+    """An input that has a whole marker of its end is done, whatever other markers say."""
+    _, run_id, _, name = key.split("/")
+    folder = f"markers/{run_id}/{name.partition('-')[0]}/"
+    listed_at = max(
+        (at for prefix, at in seen.listed.items() if prefix.endswith(folder)), default=0.0
+    )
+    known = [each for each, at in marked.items() if folder in each and at < listed_at]
+    done = [found for each in known if (found := parse_marker_name(each.rpartition("/")[2]))]
+    for settled in parse_outcome(body):
+        if settled.failure is not None and _is_covered(settled, done):
+            raise Violated(done_beats_failed, f"place {settled.place}: {settled.marker} of {known}")
+
+
+def _is_covered(settled: Settled, found: list) -> bool:
+    return any(name.kind == "done" and name.first <= settled.place <= name.last for name in found)
