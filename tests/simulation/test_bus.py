@@ -25,7 +25,8 @@ class Kept:
 
     def invoke_later(self, name, payload, what=None):
         at = round(self.kernel.now - self.kernel.began, 1)
-        self.given.append((name.rpartition(":")[2], payload["detail-type"], at))
+        kind = payload.get("detail-type") or payload["check"]
+        self.given.append((name.rpartition(":")[2], kind, at))
 
 
 def world(*chances, numbers=None):
@@ -119,8 +120,8 @@ def test_schedules_fire_until_they_are_stopped():
     corner.bus.start_schedules()
     corner.kernel.run(until=corner.kernel.began + 3600)
     sweeps = [each for each in corner.lambdas.given if each[0] == "StopRunFunction"]
-    assert len(sweeps) >= 4
-    assert {kind for _, kind, _ in corner.lambdas.given} == {"Scheduled Event"}
+    assert len(sweeps) >= 4 + 12
+    assert {kind for _, kind, _ in corner.lambdas.given} == {"Scheduled Event", "budgets"}
     corner.bus.stop_schedules()
     before = len(corner.lambdas.given)
     corner.kernel.run()
