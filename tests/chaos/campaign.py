@@ -19,7 +19,7 @@ from worker.scratch import Scratch
 _LOOK_S = 0.25
 # Batch gives what it terminates 30 seconds to end.
 _SWEPT_S = 45.0
-_LAID_S = 120.0
+_LAID_S = 90.0
 _START_S = 60.0
 # How long after the storm the runs may take to their end, beside its length and its clocks.
 _PATIENCE_S = 300.0
@@ -272,7 +272,7 @@ class Campaign:
 
     def _lay_ghosts(self, kind: str) -> None:
         """Whatever Batch has lost ends by itself."""
-        deadline = time.monotonic() + _LAID_S
+        deadline = time.monotonic() + 2 * self.plan.clock_s + _LAID_S
         while left := self._stack.ask("ghosts"):
             if time.monotonic() > deadline:
                 self.report.problems.append(f"{kind}: {left} lost containers do not end")

@@ -41,7 +41,7 @@ class Settings:
     clock_part: float = 0.0
     clock_s: float = 0.0
     disk_part: float = 0.0
-    free_bytes: tuple[int, int] = (32_768, 262_144)
+    free_bytes: tuple[int, int] = (4_096, 65_536)
 
 
 class Owner:
