@@ -144,7 +144,7 @@ def decide(
     if current is not None and current.state == "submitted":
         if job is None or job.state == "active":
             return _about_active_job(run, current)
-        is_fresh = now < current.lease_until and current.epoch == run.epoch
+        is_fresh = now < current.lease_until
         if job.state == "gone" and is_fresh:
             # DescribeJobs may not show a job that was submitted a moment ago.
             return WaitUntil(current.lease_until)
