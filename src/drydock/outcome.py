@@ -13,7 +13,7 @@ from typing import Any
 
 from drydock.concurrency import each
 from drydock.detection import list_markers, run_keys
-from drydock.errors import AlreadyExists, Changed, Conflict, Malformed, NotFound
+from drydock.errors import Changed, Conflict, Malformed, NotFound
 from drydock.markers import (
     Content,
     Failure,
@@ -124,31 +124,49 @@ def _settled(place: int, speaker: Speaker, content: Content | None) -> Settled:
 
 
 def void(store: Store, run: RunDocument, shard: int, bad: dict[str, str]) -> list[str]:
-    """Remove markers that are not whole, each only if it is still the one that was read."""
-    folder, voided = run_keys(run).markers_folder(shard), []
-    for name, etag in bad.items():
-        try:
-            store.delete_if_match(run.output_bucket, folder + name, etag)
-        except (Conflict, NotFound):
-            continue
-        voided.append(name)
-    return voided
+    """Remove markers that are not whole, each only if it is still the one that was read.
+
+    Those of duplicates are left to :func:`skip_again`.
+    """
+    voided = [name for name in bad if not _is_skipped(name)]
+    return [name for name in voided if _remove(store, run, shard, name, bad[name])]
 
 
-def skip_again(store: Store, run: RunDocument, shard: int, voided: Iterable[str]) -> None:
-    """Write the markers of duplicates again that were not whole: a duplicate is never work."""
-    names = [name for name in map(parse_marker_name, voided) if name and name.kind == "skipped"]
+def _remove(store: Store, run: RunDocument, shard: int, name: str, etag: str) -> bool:
+    key = run_keys(run).markers_folder(shard) + name
+    try:
+        store.delete_if_match(run.output_bucket, key, etag)
+    except (Conflict, NotFound):
+        return False
+    return True
+
+
+def _is_skipped(name: str) -> bool:
+    parsed = parse_marker_name(name)
+    return parsed is not None and parsed.kind == "skipped"
+
+
+def skip_again(store: Store, run: RunDocument, shard: int, bad: dict[str, str]) -> None:
+    """Put whole markers of duplicates in the place of those that are not, in one swap each.
+
+    A duplicate is never work: were its marker removed first, whoever looked then would see it
+    remain. One that speaks for an input which is no duplicate is removed.
+    """
+    names = [name for name in map(parse_marker_name, filter(_is_skipped, bad)) if name]
     if not names:
         return
     keys = run_keys(run)
     records = parse_tasks(store.get(run.output_bucket, keys.manifest_tasks(shard)).body)
     for name in names:
-        record = records[name.first]
+        record, key = records[name.first], keys.skipped_marker(shard, name.first)
+        etag = bad[key.removeprefix(keys.markers_folder(shard))]
         if record.duplicate_of is None:
+            _remove(store, run, shard, key.removeprefix(keys.markers_folder(shard)), etag)
             continue
         body = encode_skipped(record.index, record.duplicate_of)
-        with contextlib.suppress(AlreadyExists):
-            store.put_once(run.output_bucket, keys.skipped_marker(shard, record.place), body)
+        # Lost to somebody who wrote or removed it since: the next turn sees what is there then.
+        with contextlib.suppress(Conflict):
+            store.replace(run.output_bucket, key, body, etag)
 
 
 def encode_outcome(settled: Iterable[Settled]) -> bytes:

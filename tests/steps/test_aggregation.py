@@ -354,6 +354,25 @@ def test_a_duplicate_whose_marker_was_damaged_is_skipped_again_and_not_worked_on
     assert world.aggregate(run_id) == WHOLE | {"done": 2, "skipped": 2}
 
 
+def test_a_duplicate_whose_marker_was_damaged_never_remains_whoever_dies(world):
+    world.put(DATA, "list.txt", f"s3://{DATA}/x/a\ns3://{DATA}/x/a\n".encode())
+    run_id = world.start(input=f"s3://{DATA}/list.txt")
+    world.submit(run_id)
+    (job,) = world.batch.live()
+    finish(world, job)
+    keys = RunKeys(run_id, "out/")
+    for at in range(20):
+        world.put(DATA, keys.skipped_marker(0, 1), b"cut %d" % at)
+        world.faults.arm(at)
+        with contextlib.suppress(Killed):
+            world.aggregate(run_id)
+        assert world.detect(run_id)["remains"] == 0, world.faults.names
+        if len(world.faults.names) <= at:
+            break
+    world.faults.arm(None)
+    assert world.aggregate(run_id)["status"] == "aggregated"
+
+
 @pytest.mark.parametrize("name", ["00001-00001.done", "00000-00003.done", "00002.1.tool.failed"])
 def test_an_empty_object_where_a_marker_must_go_is_removed_before_anything_is_submitted(
     world, run_id, name
