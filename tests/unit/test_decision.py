@@ -198,6 +198,9 @@ def test_a_job_that_batch_does_not_show_yet_is_waited_for():
     fresh = shard(a_round(lease_until=1100.0))
     assert ask(fresh, job=JobView("gone")) == WaitUntil(1100.0)
     assert ask(fresh, job=JobView("gone"), now=1100.0) == CloseRound(False, 60.0, None)
+    # One of the owner before, too: closing its round would leave it running for nobody.
+    entered = replace(fresh, epoch=2)
+    assert ask(entered, run=run(epoch=2), job=JobView("gone")) == WaitUntil(1100.0)
 
 
 @pytest.mark.parametrize(
