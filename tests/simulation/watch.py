@@ -96,6 +96,10 @@ class Watch:
         self, bucket: str, key: str, before: Stored | None, after: Stored | None
     ) -> None:
         is_control = bucket == self.stack.settings.control_bucket
+        match = None if is_control else _MARKER.fullmatch(key)
+        if match and before is not None and after is not None and key.endswith(".skipped"):
+            mended_only_when_bad(self.stack, bucket, match, before, after)
+            return
         written_once(key, before, after, is_control=is_control)
         if is_control and (match := _RUN.fullmatch(key)) and after is not None:
             swapped_only(self.stack, key, before)
@@ -123,6 +127,7 @@ class Watch:
         known = () if old is None else old.rounds
         for before, after in zip(known, new.rounds, strict=False):
             grounds.closed_after_its_job(self.stack, before, after)
+            grounds.claims_are_held(self.stack.kernel.now, new.epoch, before, after)
         if old is not None and len(new.rounds) > len(known):
             grounds.round_is_named_last(self.stack, run_id, new)
             grounds.withheld_places_wait(self.stack, run_id, old, new)
@@ -335,6 +340,17 @@ def voided_only_when_bad(stack: Stack, bucket: str, match: re.Match[str], before
         raise Violated(voided_only_when_bad, f"{name} of shard {shard} is not named")
     if is_whole_marker(stack, bucket, name, before.body):
         raise Violated(voided_only_when_bad, f"{prefix}{name} of shard {shard} is whole")
+
+
+def mended_only_when_bad(
+    stack: Stack, bucket: str, match: re.Match[str], before: Stored, after: Stored
+) -> None:
+    """The marker of a duplicate is overwritten only by a whole one, and when it is bad."""
+    voided_only_when_bad(stack, bucket, match, before)
+    if stack.s3.condition is None or stack.s3.condition.strip('"') != before.etag:
+        raise Violated(mended_only_when_bad, f"{match[0]} was overwritten without a condition")
+    if not is_whole_marker(stack, bucket, match[4], after.body):
+        raise Violated(mended_only_when_bad, f"{match[0]} is no better than before")
 
 
 def is_whole_marker(stack: Stack, bucket: str, name: str, body: bytes) -> bool:
