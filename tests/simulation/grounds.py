@@ -106,6 +106,14 @@ def closed_after_its_job(stack: Stack, before: Round, after: Round) -> None:
     raise Violated(closed_after_its_job, f"{job.spec.name} ({job.id}) is {job.status}")
 
 
+def claims_are_held(now: float, epoch: int, before: Round, after: Round) -> None:
+    """Nobody takes a claim over before its lease has run out, unless its epoch is over."""
+    is_taken = before.state == after.state == "claimed" and before != after
+    if is_taken and now < before.lease_until and before.epoch == epoch:
+        left_s = before.lease_until - now
+        raise Violated(claims_are_held, f"round {before.number} had {left_s:.0f} s left")
+
+
 def adopted_before_submitted(stack: Stack, name: str, claimed_at: float) -> None:
     """Nobody submits a round again whose job Batch knew before the claim was taken over."""
     for job in stack.batch.parents.values():

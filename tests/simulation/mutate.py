@@ -18,7 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -157,13 +157,13 @@ def all_caught(
     """What catches each; what did last time is tried first, then the seeds from 0 on."""
     before = known()
     with processes(jobs) as pool:
-        tries = []
+        tries = {}
         for mutation in mutations:
             last = before.get(mutation.name)
             first = [] if last is None or last.seed is None else [last.seed]
-            tries.append(pool.submit(catch, mutation, [*first, *range(seeds)]))
-        for mutation, tried in zip(mutations, tries, strict=True):
-            yield mutation, tried.result()
+            tries[pool.submit(catch, mutation, [*first, *range(seeds)])] = mutation
+        for tried in as_completed(tries):
+            yield tries[tried], tried.result()
 
 
 def main() -> int:

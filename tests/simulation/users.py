@@ -72,7 +72,9 @@ def _meddle(history: History, action: Action) -> None:
     if action.deed == "removes an output":
         history.stack.s3.change(DATA, key, None)
     elif action.deed == "cuts a marker":
-        history.put(DATA, key, objects[key].body[: len(objects[key].body) // 2])
+        # In its middle, or all of it: what is empty is no marker, and in the way of one.
+        kept = 0 if int(action.aim * 100) % 2 else len(objects[key].body) // 2
+        history.put(DATA, key, objects[key].body[:kept])
     else:
         history.put(DATA, key, objects[key].body + b"?")
 
