@@ -29,8 +29,8 @@ ENDS = (
         (
             Edit(
                 _OUTCOME,
-                "store.delete_if_match(run.output_bucket, folder + name, etag)",
-                "store.delete(run.output_bucket, folder + name)",
+                "store.delete_if_match(run.output_bucket, key, etag)",
+                "store.delete(run.output_bucket, key)",
             ),
         ),
     ),

@@ -332,7 +332,8 @@ def frozen_once(known: dict[tuple[str, str, str], str], run_id: str, new: ShardD
 
 
 def voided_only_when_bad(stack: Stack, bucket: str, match: re.Match[str], before: Stored) -> None:
-    """A marker is removed only when it is bad, and after the shard's document names it."""
+    """A marker is removed only when it is bad, after the shard's document names it, and only if it
+    is still the one that was read."""
     prefix, run_id, shard, name = match.groups()
     control = stack.s3.buckets[stack.settings.control_bucket]
     document = parse_shard_document(control[f"runs/{run_id}/shards/{shard}.json"].body)
@@ -340,6 +341,8 @@ def voided_only_when_bad(stack: Stack, bucket: str, match: re.Match[str], before
         raise Violated(voided_only_when_bad, f"{name} of shard {shard} is not named")
     if is_whole_marker(stack, bucket, name, before.body):
         raise Violated(voided_only_when_bad, f"{prefix}{name} of shard {shard} is whole")
+    if stack.s3.condition is None or stack.s3.condition.strip('"') != before.etag:
+        raise Violated(voided_only_when_bad, f"{name} was removed or changed without a condition")
 
 
 def mended_only_when_bad(
@@ -347,8 +350,6 @@ def mended_only_when_bad(
 ) -> None:
     """The marker of a duplicate is overwritten only by a whole one, and when it is bad."""
     voided_only_when_bad(stack, bucket, match, before)
-    if stack.s3.condition is None or stack.s3.condition.strip('"') != before.etag:
-        raise Violated(mended_only_when_bad, f"{match[0]} was overwritten without a condition")
     if not is_whole_marker(stack, bucket, match[4], after.body):
         raise Violated(mended_only_when_bad, f"{match[0]} is no better than before")
 
