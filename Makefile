@@ -23,7 +23,7 @@ export PYTHONPATH := src:.
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint types validate build bench simulate chaos prove wheel image test-containers schema lock clean \
+.PHONY: help run tools history test lint types validate build bench simulate mutate chaos prove wheel image test-containers schema lock clean \
 	environment environment-test environment-lint environment-sam environment-wheel
 
 help: ## this list
@@ -63,6 +63,9 @@ bench: environment-test ## the figures of benchmarks/README.md
 
 simulate: environment-test ## histories in virtual time, each from a seed; SEEDS=100000 for many, ARGS="--replay SEED" for one
 	@$(python) -m tests.simulation --seeds "$(FIRST):$$(($(FIRST) + $(SEEDS)))" $(ARGS)
+
+mutate: environment-test ## each safety taken out: which history notices; ARGS="lease" for one, ARGS="--record" for the docs
+	@$(python) -m tests.simulation.mutate $(ARGS)
 
 chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS and SECONDS as you like
 	@$(python) -m tests.chaos --inputs "$(INPUTS)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
