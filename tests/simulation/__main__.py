@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import multiprocessing
 import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.simulation.chance import CHANCES, FAULTS
+from tests.simulation.containers import simulated
 from tests.simulation.history import history_of
 from tests.simulation.shrink import shrink
 from tests.simulation.story import tell
 
+_AT_ONCE = 10
 KNOWN_SEEDS = Path(__file__).with_name("known_seeds.txt")
 
 
@@ -29,7 +30,7 @@ class Ran:
     rule: str | None
     seen: str
     counts: Counter[str]
-    rules: Counter[str] = field(default_factory=Counter)
+    figures: Counter[str]
 
 
 def run_one(seed: int) -> Ran:
@@ -37,9 +38,7 @@ def run_one(seed: int) -> Ran:
     history = history_of(seed)
     violated = history.run()
     rule, seen = (None, "") if violated is None else (violated.rule, violated.seen)
-    ran = Ran(seed, rule, seen, history.chooser.counts, history.figures())
-    gc.collect(1)
-    return ran
+    return Ran(seed, rule, seen, history.chooser.counts, history.figures())
 
 
 def known_seeds() -> list[int]:
@@ -73,7 +72,7 @@ def _run(seeds: range, jobs: int, *, go_on: bool, is_brief: bool) -> int:
     for ran in _ran(seeds, jobs):
         done += 1
         counts.update(ran.counts)
-        figures.update(ran.rules)
+        figures.update(ran.figures)
         if ran.rule is not None:
             bad.append(ran)
             _say(f"\nseed {ran.seed}: {ran.rule}: {ran.seen[:300]}\n")
@@ -83,7 +82,7 @@ def _run(seeds: range, jobs: int, *, go_on: bool, is_brief: bool) -> int:
     seconds = time.monotonic() - began
     _say(f"\n{done} histories in {seconds:.0f} s: {done / seconds:.1f} a second\n")
     _table("what went wrong in them", counts, (*FAULTS, *CHANCES))
-    _table("what happened in them", figures, tuple(figures))
+    _table("what happened in them", figures, tuple(sorted(figures)))
     if not bad:
         _say("every invariant held in every history\n")
         return 0
@@ -93,12 +92,19 @@ def _run(seeds: range, jobs: int, *, go_on: bool, is_brief: bool) -> int:
 
 
 def _ran(seeds: range, jobs: int) -> Iterator[Ran]:
+    some = [seeds[at : at + _AT_ONCE] for at in range(0, len(seeds), _AT_ONCE)]
     if jobs <= 1:
-        yield from map(run_one, seeds)
+        for each in some:
+            yield from _run_some(each)
         return
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        yield from pool.imap_unordered(run_one, seeds, chunksize=4)
-        pool.terminate()
+        for found in pool.imap_unordered(_run_some, some):
+            yield from found
+
+
+def _run_some(seeds: range) -> list[Ran]:
+    with simulated():
+        return [run_one(seed) for seed in seeds]
 
 
 def _replay(seed: int, *, whole: bool) -> int:

@@ -30,6 +30,7 @@ CHANCES: dict[str, float] = {
     "stale description": 0.05,
     # Lambda: each request of an invocation takes seconds
     "slow function": 0.08,
+    "clock off": 0.2,
     # S3: of those that could be
     "409": 0.3,
     "answer breaks off": 0.004,

@@ -237,7 +237,19 @@ class History:
 
     def figures(self) -> Counter[str]:
         """What happened in it, as counts."""
-        return Counter()
+        stack, deeds = self.stack, Counter(each.deed for each in self.plan.actions)
+        return Counter(
+            {
+                "inputs": len(self.plan.inputs),
+                "epochs": sum(len(run.epochs) for run in self.runs()),
+                "executions": len(stack.states.executions),
+                "jobs": len(stack.batch.parents),
+                "attempts of containers": stack.batch.attempts,
+                "invocations of functions": sum(stack.lambdas.calls.values()),
+                "requests to AWS": self.kernel.effects,
+                **{f"a user {deed}": count for deed, count in deeds.items()},
+            }
+        )
 
     def runs(self) -> list[RunDocument]:
         """All runs of the stack."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 
-from tests.simulation.batch import Batch
-
 from drydock.executions import Executions
 from drydock.jobs import Jobs
 from drydock.messages import Messages
 from drydock.services import Services
 from drydock.store import Store
 from tests.simulation.account import QUEUE_URL, TOPIC_ARN, settings_of
+from tests.simulation.batch import Batch
 from tests.simulation.bus import Bus
-from tests.simulation.kernel import Kernel
+from tests.simulation.kernel import Kernel, Process
 from tests.simulation.lambdas import Lambdas
 from tests.simulation.queues import Queues, Topic
 from tests.simulation.s3 import S3
@@ -35,6 +34,7 @@ class Stack:
         self.batch = Batch(self, machines=machines)
         self.states = StepFunctions(self)
         self._uniques = itertools.count()
+        self._clocks_off: dict[Process, float] = {}
         self._services = self._connect()
 
     def services(self) -> Services:
@@ -48,9 +48,20 @@ class Stack:
             jobs=Jobs(self.batch.client()),
             executions=Executions(self.states.client()),
             messages=Messages(QUEUE_URL, TOPIC_ARN, self.queues.client(), self.topic.client()),
-            now=lambda: self.kernel.now,
+            now=self._clock,
             unique=self.unique,
         )
+
+    def _clock(self) -> float:
+        """The time by the clock of the process that asks: two may differ by a minute."""
+        process = self.kernel.current
+        if process is None:
+            return self.kernel.now
+        if process not in self._clocks_off:
+            choose, what = self.kernel.chooser, f"clock of {process.name}"
+            is_off = choose.happens(what, "clock off")
+            self._clocks_off[process] = choose.between(what, -30.0, 30.0) if is_off else 0.0
+        return self.kernel.now + self._clocks_off[process]
 
     def unique(self) -> str:
         """16 hex digits that nobody had before."""
