@@ -13,6 +13,7 @@ from drydock.store import Store
 from tests.simulation.account import QUEUE_URL, TOPIC_ARN, settings_of
 from tests.simulation.batch import Batch
 from tests.simulation.bus import Bus
+from tests.simulation.grounds import CLOCKS_APART_S
 from tests.simulation.kernel import Kernel, Process
 from tests.simulation.lambdas import Lambdas
 from tests.simulation.queues import Queues, Topic
@@ -60,7 +61,9 @@ class Stack:
         if process not in self._clocks_off:
             choose, what = self.kernel.chooser, f"clock of {process.name}"
             is_off = choose.happens(what, "clock off")
-            self._clocks_off[process] = choose.between(what, -30.0, 30.0) if is_off else 0.0
+            self._clocks_off[process] = (
+                choose.between(what, -CLOCKS_APART_S / 2, CLOCKS_APART_S / 2) if is_off else 0.0
+            )
         return self.kernel.now + self._clocks_off[process]
 
     def unique(self) -> str:
