@@ -70,7 +70,7 @@ mutate: environment-test ## each safety taken out: which history notices; ARGS="
 chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS and SECONDS as you like
 	@$(python) -m tests.chaos --inputs "$(INPUTS)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
 
-prove: lint types validate build test ## everything that the gate asks for
+prove: lint types validate build test mutate ## everything that the gate asks for
 
 wheel: environment-wheel ## the worker as a wheel in dist/, for images that are made elsewhere
 	@rm -f dist/*.whl
