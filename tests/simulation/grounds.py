@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from drydock.decision import SUPERSEDED
 from drydock.keys import ControlKeys
 from drydock.markers import parse_done, parse_marker_name
 from drydock.outcome import Settled, parse_outcome
@@ -107,6 +108,14 @@ def closed_after_its_job(stack: Stack, before: Round, after: Round) -> None:
     if job is None or job.status in ENDED or not stack.batch.record_is_there(job.id):
         return
     raise Violated(closed_after_its_job, f"{job.spec.name} ({job.id}) is {job.status}")
+
+
+def recorded_jobs_stay(stack: Stack, new: ShardDocument) -> None:
+    """No job of a round of this epoch is taken for one that nobody knows of."""
+    for each in new.rounds_of_epoch:
+        job = stack.batch.jobs.get(each.job_id or "")
+        if job is not None and job.stop_reason == SUPERSEDED:
+            raise Violated(recorded_jobs_stay, f"round {each.number}: {job.id} was terminated")
 
 
 def claims_are_held(now: float, epoch: int, before: Round, after: Round) -> None:

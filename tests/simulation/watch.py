@@ -128,6 +128,7 @@ class Watch:
         for before, after in zip(known, new.rounds, strict=False):
             grounds.closed_after_its_job(self.stack, before, after)
             grounds.claims_are_held(self.stack.kernel.now, new.epoch, before, after)
+        grounds.recorded_jobs_stay(self.stack, new)
         if old is not None and len(new.rounds) > len(known):
             grounds.round_is_named_last(self.stack, run_id, new)
             grounds.withheld_places_wait(self.stack, run_id, old, new)
