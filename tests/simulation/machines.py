@@ -57,8 +57,8 @@ class Machine:
     """An instance with room for containers; ``timers`` say what will happen to it."""
 
     id: str
+    free: int
     noticed: bool = False
-    free: int = SLOTS
     attempts: dict[Attempt, None] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
 
@@ -71,6 +71,8 @@ class Fleet:
         self.machines: dict[Machine, None] = {}
         self.booted = 0
         self.reclaims = 0
+        # How many vCPUs a machine has.
+        self.slots = SLOTS
         self._batch = batch
         self._kernel = batch.kernel
         self._name = name
@@ -83,7 +85,7 @@ class Fleet:
 
     def could_place(self, vcpus: int, gpus: int, memory_mib: int) -> bool:
         """Whether such a container fits an empty machine; there are no GPUs."""
-        return not gpus and vcpus <= SLOTS and memory_mib <= MEMORY_MIB
+        return not gpus and vcpus <= self.slots and memory_mib <= MEMORY_MIB
 
     def place(self, vcpus: int) -> Machine | None:
         """A machine that can take such a container now; those that have taken one come last."""
@@ -113,7 +115,7 @@ class Fleet:
         """Boot machines for what waits, as far as there may be any."""
         # One that has a notice takes nothing any more, and may be gone before anybody asks again.
         lasting = len(self.machines) - self._noticed
-        while self._booting * SLOTS < waiting and lasting + self._booting < self._most:
+        while self._booting * self.slots < waiting and lasting + self._booting < self._most:
             self._booting += 1
             self._boot(when_there)
 
@@ -136,7 +138,7 @@ class Fleet:
     def _arrive(self, when_there: Callable[[], None]) -> None:
         self._booting -= 1
         self.booted += 1
-        machine = Machine(f"i-{self._name[0]}{self.booted:04x}")
+        machine = Machine(f"i-{self._name[0]}{self.booted:04x}", self.slots)
         self.machines[machine] = self._roomy[machine] = self._idle[machine] = None
         choose = self._kernel.chooser
         for way, do in (("reclaim", self.reclaim), ("reclaim without notice", self.take_away)):
