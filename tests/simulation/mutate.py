@@ -108,9 +108,13 @@ def catch(mutation: Mutation, seeds: Iterable[int]) -> Caught:
 def _by_seed(mutation: Mutation, seeds: Iterable[int]) -> Caught:
     from tests.simulation.__main__ import run_one
     from tests.simulation.containers import simulated
+    from tests.simulation.plan import plan_of
 
     with simulated():
         for seed in seeds:
+            deeds = {action.deed for action in plan_of(seed).actions}
+            if mutation.deeds and not deeds.intersection(mutation.deeds):
+                continue
             ran = run_one(seed)
             if ran.rule is not None:
                 return Caught(mutation.name, ran.rule, seed=seed, seen=ran.seen)

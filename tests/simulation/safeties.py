@@ -18,7 +18,8 @@ class Edit:
 class Mutation:
     """One safety taken out. ``without`` says what the project does then.
 
-    With a ``scene`` it is looked for in that alone, with so many ``faults`` at most.
+    With a ``scene`` it is looked for in that alone, with so many ``faults`` at most; with ``deeds``
+    in the histories whose users do one of them.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Mutation:
     without: str
     edits: tuple[Edit, ...]
     scene: str | None = None
+    deeds: tuple[str, ...] = ()
     faults: int = 1
 
 

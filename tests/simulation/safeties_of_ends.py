@@ -15,12 +15,14 @@ ENDS = (
         "what a marker names must be there with its size and ETag",
         "a marker is believed",
         (Edit(_OUTCOME, "content is None or not _is_whole(content, present)", "content is None"),),
+        deeds=("overwrites an output", "removes an output"),
     ),
     Mutation(
         "bad markers",
         "a marker that is not whole is removed",
         "its input neither counts nor goes on",
         (Edit(_AGGREGATION, "    if collected.bad:\n", "    if False:\n"),),
+        deeds=("cuts a marker", "overwrites an output", "removes an output"),
     ),
     Mutation(
         "removal by ETag",
@@ -33,6 +35,7 @@ ENDS = (
                 "store.delete(run.output_bucket, key)",
             ),
         ),
+        deeds=("cuts a marker", "overwrites an output", "removes an output"),
     ),
     Mutation(
         "removal told first",
@@ -49,6 +52,7 @@ ENDS = (
                 "run.run_id, known, void_markers(document, tuple(collected.bad)))\n",
             ),
         ),
+        deeds=("cuts a marker", "overwrites an output", "removes an output"),
     ),
     Mutation(
         "freeze",
@@ -114,6 +118,7 @@ ENDS = (
                 "    stop = replace(stop, epoch=document.epoch)\n",
             ),
         ),
+        deeds=("stops", "stops now"),
     ),
     Mutation(
         "a new epoch goes on",
@@ -132,12 +137,14 @@ ENDS = (
                 "epochs=(*document.epochs, epoch), ",
             ),
         ),
+        deeds=("stops", "stops now"),
     ),
     Mutation(
         "one stop an epoch",
         "the first stop of an epoch is the one that counts",
         "each replaces the one before",
         (Edit(_RUN, "    if known is None:\n", "    if True:\n"),),
+        deeds=("stops", "stops now"),
     ),
     Mutation(
         "one message a stop",
@@ -150,6 +157,7 @@ ENDS = (
                 "if run.stop is not None:",
             ),
         ),
+        deeds=("stops", "stops now"),
     ),
     Mutation(
         "abort of one's own",
@@ -215,5 +223,6 @@ ENDS = (
                 "    if False:\n",
             ),
         ),
+        deeds=("stops", "stops now"),
     ),
 )

@@ -177,6 +177,7 @@ ROUNDS = (
                 "",
             ),
         ),
+        scene="two submissions",
     ),
     Mutation(
         "sweep spares claims",
@@ -189,6 +190,7 @@ ROUNDS = (
                 'return "leaked"',
             ),
         ),
+        scene="the sweep beside a claim",
     ),
     Mutation(
         "sweep",
@@ -201,6 +203,7 @@ ROUNDS = (
                 "terminated = 0",
             ),
         ),
+        scene="two submissions",
     ),
     Mutation(
         "the recorded job",
@@ -276,6 +279,7 @@ ROUNDS = (
                 "places = facts.remaining",
             ),
         ),
+        deeds=("terminates a job",),
     ),
     Mutation(
         "memory doubled",

@@ -20,10 +20,12 @@ _LATER = Edit(
 
 
 def _flush(indent: int) -> str:
-    return (
-        " " * indent + "while _LATER:\n" + " " * indent + "    waiting = _LATER.pop(0)\n"
-        " " * 0 + " " * indent + "    waiting[0].put_once(*waiting[1:])\n"
+    lines = (
+        "while _LATER:",
+        "    waiting = _LATER.pop(0)",
+        "    waiting[0].put_once(*waiting[1:])",
     )
+    return "".join(f"{' ' * indent}{line}\n" for line in lines)
 
 
 WORK = (
@@ -100,6 +102,7 @@ WORK = (
         "nothing goes on from a part that has lost an output",
         "nobody looks",
         (Edit(_HISTORY, "lost=self._damaged(records, folder)", "lost=set()"),),
+        deeds=("overwrites an output", "removes an output"),
     ),
     Mutation(
         "parts of this input",
@@ -112,6 +115,7 @@ WORK = (
                 "records = read",
             ),
         ),
+        deeds=("changes an input",),
     ),
     Mutation(
         "ETag of inputs",
@@ -124,6 +128,7 @@ WORK = (
                 "wanted = Wanted(uri, None, record.first_byte, record.last_byte)",
             ),
         ),
+        deeds=("changes an input",),
     ),
     Mutation(
         "markers once",
@@ -154,6 +159,7 @@ WORK = (
                 '{"done": 1, "failed": 0, "skipped": 2}',
             ),
         ),
+        deeds=("changes an input",),
     ),
     Mutation(
         "empty objects",
@@ -166,12 +172,14 @@ WORK = (
                 "if name is None or name.last >= inputs:",
             ),
         ),
+        deeds=("cuts a marker",),
     ),
     Mutation(
         "what is in the way",
         "what lies where a marker must go is removed before the next round",
         "rounds go on",
         (Edit("src/drydock/decision.py", "    if facts.in_the_way:\n", "    if False:\n"),),
+        deeds=("cuts a marker",),
     ),
     Mutation(
         "failures of this epoch",
@@ -209,6 +217,7 @@ WORK = (
                 "",
             ),
         ),
+        deeds=("cuts a marker",),
     ),
     Mutation(
         "skipped first",
