@@ -17,6 +17,7 @@ from tests.chaos.story import Story
 from worker.scratch import Scratch
 
 _LOOK_S = 0.25
+_SAY_S = 10.0
 # Batch gives what it terminates 30 seconds to end.
 _SWEPT_S = 45.0
 _LAID_S = 90.0
@@ -134,10 +135,14 @@ class Campaign:
     # -- the two kinds of waiting
 
     def _wait_quietly(self) -> None:
-        deadline = time.monotonic() + self.plan.seconds + 2 * self.plan.clock_s + _PATIENCE_S
+        began = said = time.monotonic()
+        deadline = began + self.plan.seconds + 2 * self.plan.clock_s + _PATIENCE_S
         while self._running:
             self._look()
             self._expect_time(deadline)
+            if time.monotonic() - said >= _SAY_S:
+                said = time.monotonic()
+                self._progress(said - began)
             time.sleep(_LOOK_S)
 
     def _weather_the_storm(self) -> None:
@@ -305,7 +310,10 @@ class Campaign:
         )
         done = self.story.counts()
         kills = sum(count for (_, what), count in done.items() if "SIGKILL" in what)
-        self._say(f"{now_s:5.0f} s  {settled} markers, {kills} kills, {sum(done.values())} events")
+        kind = "quiet" if self._kind == "quiet" or self._starts_left is not None else "storm"
+        self._say(
+            f"{kind} {now_s:5.0f} s  {settled} markers, {kills} kills, {sum(done.values())} events"
+        )
 
     def _settings_of(self, kind: str) -> Settings:
         plan = self.plan
