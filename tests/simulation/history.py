@@ -259,6 +259,12 @@ class History:
             if key.startswith("runs/") and key.count("/") == 2 and key.endswith("/run.json")
         ]
 
+    def living_runs(self) -> list[RunDocument]:
+        """The run that lives in the output: whoever empties that has its run forgotten."""
+        card = self.stack.s3.buckets[DATA].get(f"{OUTPUT}run.json")
+        run_id = None if card is None else json.loads(card.body)["run_id"]
+        return [run for run in self.runs() if run.run_id == run_id]
+
     def executions(self) -> Iterator[Execution]:
         """All executions, as they were started."""
         yield from self.stack.states.executions.values()

@@ -53,7 +53,7 @@ def ends_by_name(history: History, execution: Execution) -> None:
     if execution.status == "SUCCEEDED":
         report = execution.output
         if "duplicate_of" not in report and (
-            report["status"] != "done" or _accounting(history).get("remaining", 0)
+            report["status"] != "done" or report["accounting"]["remaining"]
         ):
             raise Violated(rule, f"{execution.name} succeeded with {report}")
     elif execution.status == "ABORTED":
@@ -91,7 +91,7 @@ def check_leaks(history: History) -> None:
 
 def is_finished(history: History) -> bool:
     """Whether nothing is left to do that can be done: all is settled but what never can be."""
-    runs = history.runs()
+    runs = history.living_runs()
     if not runs:
         return False
     for run in runs:
@@ -124,7 +124,7 @@ def check(history: History, dead: int) -> None:
     payloads_are_small(history)
     an_upload_starts_one_epoch(history)
     one_message_a_stop(history)
-    for run in history.runs():
+    for run in history.living_runs():
         accounts_add_up(history, run)
         for shard in _shards(history, run):
             document = _shard_document(history, run, shard)

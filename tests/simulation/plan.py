@@ -25,6 +25,7 @@ Deed = Literal[
     "overwrites an output",
     "removes an output",
     "changes an input",
+    "empties the output",
 ]
 _DEEDS: tuple[tuple[Deed, int], ...] = (
     ("uploads again", 3),
@@ -180,6 +181,7 @@ def plan_of(seed: int) -> Plan:
         "attempt_seconds": chance.choice((600, 1800, 7200)),
         "max_rounds": chance.choice((2, 3, 8)),
     }
+    actions += _emptying(Random(f"emptying {seed}"), len(actions))
     request |= _costs(Random(f"costs {seed}"))
     changes = tuple(_change(chance) for _ in range(8))
     return Plan(
@@ -210,6 +212,13 @@ def _action(chance: Random, number: int) -> Action:
     deeds = [deed for deed, weight in _DEEDS for _ in range(weight)]
     at_s = chance.choice((10.0, 60.0, 600.0, CALM_AFTER_S)) * chance.random()
     return Action(number, round(at_s, 1), chance.choice(deeds), chance.random())
+
+
+def _emptying(chance: Random, number: int) -> tuple[Action, ...]:
+    """Now and then a user wants the same work anew, in the same place."""
+    if chance.random() >= 0.06:
+        return ()
+    return (Action(number, round(3600 * chance.random(), 1), "empties the output", 0.0),)
 
 
 def _costs(chance: Random) -> dict[str, Any]:

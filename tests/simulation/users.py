@@ -26,21 +26,16 @@ def act(history: History, action: Action) -> None:
             history.stack.states.start(history.request(history.plan.changes[action.number]))
         case "stops" | "stops now":
             _stop(history, action)
-        case "stops the execution":
-            running = history.stack.states.running()
-            if running:
-                arn = _aimed(running, action).arn
-                history.stack.states.stop(arn, "Stopped", "by a user in the console")
-        case "redrives":
-            ended = [e for e in history.executions() if e.status in ("FAILED", "ABORTED")]
-            if ended:
-                history.stack.states.redrive(_aimed(ended, action).arn)
+        case "stops the execution" | "redrives":
+            _end_or_redrive(history, action)
         case "terminates a job":
             _terminate(history, action)
         case "changes an input":
             inputs = [each for each in history.plan.inputs if each.repeats is None]
             changed = _aimed(inputs, action)
             history.put(DATA, changed.key, changed.planted(action.name).to_json())
+        case "empties the output":
+            _empty(history)
         case _:
             _meddle(history, action)
 
@@ -51,6 +46,16 @@ def _stop(history: History, action: Action) -> None:
         stop: dict[str, Any] = {"run_id": _aimed(runs, action).run_id}
         stop["now"] = action.deed == "stops now"
         history.stack.lambdas.invoke("StopRunFunction", stop).ended.wait()
+
+
+def _end_or_redrive(history: History, action: Action) -> None:
+    states = history.stack.states
+    if action.deed == "redrives":
+        ended = [each for each in history.executions() if each.status in ("FAILED", "ABORTED")]
+        if ended:
+            states.redrive(_aimed(ended, action).arn)
+    elif running := states.running():
+        states.stop(_aimed(running, action).arn, "Stopped", "by a user in the console")
 
 
 def _terminate(history: History, action: Action) -> None:
@@ -77,6 +82,17 @@ def _meddle(history: History, action: Action) -> None:
         history.put(DATA, key, objects[key].body[:kept])
     else:
         history.put(DATA, key, objects[key].body + b"?")
+
+
+def _empty(history: History) -> None:
+    """Remove all that a run left once nothing of it goes on, and start the request again."""
+    while history.stack.states.running() and history.calm_since is None:
+        history.kernel.sleep(60.0)
+    if history.calm_since is not None:
+        return
+    for key in [key for key in history.stack.s3.buckets[DATA] if key.startswith(OUTPUT)]:
+        history.stack.s3.change(DATA, key, None)
+    history.stack.states.start(history.request())
 
 
 def _aimed(things: Sequence[T], action: Action) -> T:

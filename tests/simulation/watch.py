@@ -82,6 +82,8 @@ class Watch:
             self.meddled[bucket, key] = self.stack.kernel.now
             self._marked.pop(key, None)
             return
+        if before is None:
+            self.meddled.pop((bucket, key), None)
         try:
             self._check_change(bucket, key, before, after)
         except Violated as violated:
