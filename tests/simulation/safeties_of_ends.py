@@ -35,7 +35,7 @@ ENDS = (
                 "store.delete(run.output_bucket, key)",
             ),
         ),
-        deeds=("cuts a marker", "overwrites an output", "removes an output"),
+        scene="two aggregations that void",
     ),
     Mutation(
         "removal told first",
@@ -82,6 +82,7 @@ ENDS = (
                 "    if False:\n",
             ),
         ),
+        scene="two aggregations",
     ),
     Mutation(
         "names of outcomes",
@@ -170,7 +171,7 @@ ENDS = (
                 "",
             ),
         ),
-        scene="a late abort",
+        scene="late abort of a job",
     ),
     Mutation(
         "jobs before owner",
@@ -192,7 +193,7 @@ ENDS = (
                 "    run = Documents(services.store, bucket).run(run_id).value\n",
             ),
         ),
-        scene="a late abort",
+        scene="late abort of a job",
     ),
     Mutation(
         "abort",

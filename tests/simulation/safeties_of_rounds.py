@@ -22,6 +22,7 @@ ROUNDS = (
                 "return self._put(bucket, key, body, None, {})",
             ),
         ),
+        scene="two submissions",
     ),
     Mutation(
         "written once",
@@ -46,6 +47,7 @@ ROUNDS = (
                 "etag = self._store.put(self._bucket, key, document.to_json())",
             ),
         ),
+        scene="two submissions",
     ),
     Mutation(
         "one run document",
@@ -58,6 +60,7 @@ ROUNDS = (
                 "self._store.put(self._bucket, key, document.to_json())\n\n    def replace_run",
             ),
         ),
+        scene="two enumerate",
     ),
     Mutation(
         "one run a prefix",
@@ -82,6 +85,7 @@ ROUNDS = (
                 """services.store.put(bucket, key, json.dumps({"execution": execution})""",
             ),
         ),
+        scene="upload delivered twice",
     ),
     Mutation(
         "takeover",
@@ -190,7 +194,7 @@ ROUNDS = (
                 'return "leaked"',
             ),
         ),
-        scene="the sweep beside a claim",
+        scene="sweep beside claim",
     ),
     Mutation(
         "sweep",
@@ -216,6 +220,7 @@ ROUNDS = (
                 "if ended is None:",
             ),
         ),
+        scene="retry beside a late event",
     ),
     Mutation(
         "fresh jobs",
@@ -255,6 +260,7 @@ ROUNDS = (
                 "            return True",
             ),
         ),
+        scene="last event beside timeout",
     ),
     Mutation(
         "dead tokens",
