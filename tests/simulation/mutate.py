@@ -17,9 +17,10 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from itertools import chain, count, islice
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -28,8 +29,8 @@ from tests.simulation.mutations import MUTATIONS
 from tests.simulation.safeties import Mutation
 
 ROOT = Path(__file__).parents[2]
-# As many as ``make simulate`` runs.
-SEEDS = 3000
+# Histories of each, at most.
+HISTORIES = 400
 # The project's own packages; all others stay as they are imported.
 _OWN = ("drydock", "worker", "functions", "local", "tests")
 
@@ -94,27 +95,28 @@ def _mutate(mutation: Mutation) -> None:
     sys.meta_path.insert(0, _Finder(texts))
 
 
-def catch(mutation: Mutation, seeds: Iterable[int]) -> Caught:
-    """Look for a violation: in the mutation's scene, or else in histories.
+def catch(mutation: Mutation, first: Sequence[int], most: int) -> Caught:
+    """Look for a violation: in the mutation's scene, or else in so many histories.
 
     For a process that does nothing else, and nothing afterwards.
     """
     began = time.process_time()
     _mutate(mutation)
-    caught = _by_scene(mutation) if mutation.scene else _by_seed(mutation, seeds)
+    caught = _by_scene(mutation) if mutation.scene else _by_seed(mutation, first, most)
     return replace(caught, seconds=time.process_time() - began)
 
 
-def _by_seed(mutation: Mutation, seeds: Iterable[int]) -> Caught:
+def _by_seed(mutation: Mutation, first: Sequence[int], most: int) -> Caught:
     from tests.simulation.__main__ import run_one
     from tests.simulation.containers import simulated
     from tests.simulation.plan import plan_of
 
+    def bears_on_it(seed: int) -> bool:
+        deeds = {action.deed for action in plan_of(seed).actions}
+        return not mutation.deeds or not deeds.isdisjoint(mutation.deeds)
+
     with simulated():
-        for seed in seeds:
-            deeds = {action.deed for action in plan_of(seed).actions}
-            if mutation.deeds and not deeds.intersection(mutation.deeds):
-                continue
+        for seed in islice(filter(bears_on_it, chain(first, count())), most):
             ran = run_one(seed)
             if ran.rule is not None:
                 return Caught(mutation.name, ran.rule, seed=seed, seen=ran.seen)
@@ -156,16 +158,16 @@ def processes(jobs: int) -> ProcessPoolExecutor:
 
 
 def all_caught(
-    mutations: Sequence[Mutation], seeds: int, jobs: int
+    mutations: Sequence[Mutation], most: int, jobs: int
 ) -> Iterator[tuple[Mutation, Caught]]:
-    """What catches each; what did last time is tried first, then the seeds from 0 on."""
+    """What catches each of ``most`` histories: that of last time, then the seeds from 0 on."""
     before = known()
     with processes(jobs) as pool:
         tries = {}
         for mutation in mutations:
             last = before.get(mutation.name)
             first = [] if last is None or last.seed is None else [last.seed]
-            tries[pool.submit(catch, mutation, [*first, *range(seeds)])] = mutation
+            tries[pool.submit(catch, mutation, first, most)] = mutation
         for tried in as_completed(tries):
             yield tries[tried], tried.result()
 
@@ -174,14 +176,14 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
     parser.add_argument("names", nargs="*", help="names of mutations; all by default")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"most seeds of each ({SEEDS})")
+    parser.add_argument("--histories", type=int, default=HISTORIES, help="most of each (400)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--record", action="store_true", help="write down what catches each")
     parser.add_argument("--tell", action="store_true", help="tell the story of what catches it")
     given = parser.parse_args()
     chosen = [each for each in MUTATIONS if not given.names or each.name in given.names]
     missed = 0
-    for mutation, caught in all_caught(chosen, given.seeds, given.jobs):
+    for mutation, caught in all_caught(chosen, given.histories, given.jobs):
         missed += caught.rule is None
         sys.stdout.write(f"{mutation.name:34} {caught.seconds:6.1f} s  {caught.by}\n")
         if caught.rule is not None and given.tell:

@@ -82,7 +82,6 @@ ENDS = (
                 "    if False:\n",
             ),
         ),
-        scene="two aggregations",
     ),
     Mutation(
         "names of outcomes",

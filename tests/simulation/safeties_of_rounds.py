@@ -94,12 +94,6 @@ ROUNDS = (
         (Edit(_OPENING, "if services.executions.is_running(run.owner):", "if False:"),),
     ),
     Mutation(
-        "owner acts alone",
-        "an execution that is not the owner any more does nothing for the run",
-        "it goes on",
-        (Edit(_DOCUMENTS, "if run.owner != owner:", "if False:"),),
-    ),
-    Mutation(
         "lease",
         "a claim is its claimant's until its lease runs out",
         "every claim counts as silent",
