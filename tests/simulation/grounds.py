@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from drydock.decision import SUPERSEDED
-from drydock.keys import ControlKeys
+from drydock.keys import ControlKeys, parse_job_name
 from drydock.markers import parse_done, parse_marker_name
 from drydock.outcome import Settled, parse_outcome
 from drydock.parts import OutputObject, parse_part_record
 from drydock.run_document import RunDocument, parse_run_document
-from drydock.shard_document import Round, ShardDocument
+from drydock.shard_document import Round, ShardDocument, parse_shard_document
 from drydock.tasks import parse_tasks
 from local.batch.model import ENDED
 from tests.simulation.told import Violated
@@ -134,6 +134,21 @@ def adopted_before_submitted(stack: Stack, name: str, claimed_at: float) -> None
     for job in stack.batch.parents.values():
         if job.spec.name == name and stack.batch.was_listed(job.id, claimed_at):
             raise Violated(adopted_before_submitted, f"{name} is {job.id} already")
+
+
+def submitted_in_its_epoch(stack: Stack, name: str, look: bytes | None) -> None:
+    """A job is submitted for a round of the epoch that goes on."""
+    identity = parse_job_name(name)
+    if identity is None or look is None:
+        return
+    key = ControlKeys(identity.run_id).shard_document(identity.shard)
+    found = stack.s3.buckets[stack.settings.control_bucket].get(key)
+    if found is None:
+        return
+    epoch = parse_run_document(look).epoch
+    for each in parse_shard_document(found.body).rounds:
+        if each.number == identity.round and each.epoch != epoch:
+            raise Violated(submitted_in_its_epoch, f"{name} is of epoch {each.epoch}, not {epoch}")
 
 
 def stopped_workers_begin_nothing(container: str, key: str, seen: Seen) -> None:

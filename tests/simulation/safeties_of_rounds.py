@@ -164,6 +164,16 @@ ROUNDS = (
         (Edit(_ADVANCING, "job_id = services.jobs.find(queue_arn, name)", "job_id = None"),),
     ),
     Mutation(
+        "claims of this epoch",
+        "a claim of an earlier epoch is never submitted any more",
+        "it is, as it was claimed",
+        (
+            Edit(_ADVANCING, "    elif claimed.epoch != run.epoch:\n", "    elif False:\n"),
+            Edit(_ADVANCING, "        run.epoch == claimed.epoch\n        and ", "        "),
+        ),
+        deeds=("stops the execution",),
+    ),
+    Mutation(
         "own record",
         "a swap whose answer was lost is one's own when the document says so",
         "a job whose record's answer was lost is terminated",

@@ -233,4 +233,29 @@ WORK = (
             ),
         ),
     ),
+    Mutation(
+        "shards once",
+        "a shard of the manifest is put once",
+        "it is put whatever is there",
+        (
+            Edit(
+                "src/drydock/enumeration.py",
+                "store.put_once(bucket, keys.manifest_tasks(shard.number), body)",
+                "store.put(bucket, keys.manifest_tasks(shard.number), body)",
+            ),
+        ),
+    ),
+    Mutation(
+        "manifest last",
+        "the list of shards is written when all of them are there",
+        "it is written with the first",
+        (
+            Edit(
+                "src/drydock/enumeration.py",
+                "        first_shard = shard.number + 1\n",
+                "        first_shard = shard.number + 1\n"
+                "        _write_shards(services, run, keys, first_shard)\n",
+            ),
+        ),
+    ),
 )

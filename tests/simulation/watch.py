@@ -36,8 +36,6 @@ _RUN = re.compile(r"runs/([0-9a-f]{16})/run\.json")
 _SHARD = re.compile(r"runs/([0-9a-f]{16})/shards/([0-9]+)\.json")
 _PART = re.compile(r".*parts/[0-9a-f]{16}/[0-9]+/[0-9.]+\.json")
 _MARKER = re.compile(r"(.*)markers/([0-9a-f]{16})/([0-9]+)/(.*)")
-
-
 _run = functools.lru_cache(64)(parse_run_document)
 _shard = functools.lru_cache(64)(parse_shard_document)
 
@@ -51,7 +49,6 @@ class Look:
     asked_at: int = -1
     read_at: int = -1
     wrote_at: int = -1
-    # The time of that.
     wrote: float = 0.0
 
 
@@ -197,6 +194,7 @@ class Watch:
             try:
                 looked_before_submitting(job, look)
                 grounds.adopted_before_submitted(self.stack, job, look.wrote)
+                grounds.submitted_in_its_epoch(self.stack, job, look.run)
             except Violated as violated:
                 self._keep(violated)
 
