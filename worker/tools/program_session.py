@@ -13,6 +13,7 @@ from pathlib import Path
 
 from worker.endings import InputFailed, Misconfigured
 from worker.program import Program
+from worker.scratch import tells_of_no_room
 from worker.tools import Contribution, Death, Output, Resume
 from worker.tools.checkpoint import CheckpointFolder
 from worker.tools.harvest import as_outputs, harvest
@@ -169,6 +170,10 @@ class ProgramSession:
         number = -code if code < 0 else code - 128
         if code in _NO_PROGRAM:
             raise Misconfigured(f"a program is missing in the image: {told}")
+        if tells_of_no_room(told):
+            # Whatever its code: on another machine there may be room.
+            self._die(told, None, code)
+            return
         if code in self._start.bad_input_codes:
             raise InputFailed("bad_input", told, code)
         if number == signal.SIGKILL:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drydock.failures import EXIT_AGAIN, EXIT_SCRATCH_FULL
 from tests.worker.support import DATA
 
 TELLS = """import json, os, sys
@@ -135,3 +136,17 @@ def test_a_script_that_changed_since_the_run_began_stops_it(script, run, store, 
     store.put(DATA, "jobs/myjob.sh", b"#!/bin/sh\necho other\n")
     assert run(made) == 78
     assert "changed since the run began" in capsys.readouterr().err
+
+
+FULL = """#!/bin/sh
+if [ -e "$CHECKPOINT_DIR/died" ]; then echo "cp: No space left on device" >&2; exit 1; fi
+touch "$CHECKPOINT_DIR/died"
+exit 3
+"""
+
+
+def test_a_disk_that_is_full_where_the_program_died_before_is_not_its_second_death(script, run):
+    made = script(FULL, ("in/a.txt", b"1"))
+    assert run(made) == EXIT_AGAIN
+    assert run(made) == EXIT_SCRATCH_FULL
+    assert made.markers() == []
