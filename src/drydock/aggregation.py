@@ -109,13 +109,18 @@ def valid_accounts(services: Services, run: RunDocument, document: ShardDocument
 
 
 def read_accounts(services: Services, run: RunDocument, shard: int) -> Written | None:
-    """What AggregateShard wrote last for a shard; None when it wrote nothing that can be read."""
+    """What AggregateShard wrote last for a shard; None when it wrote nothing that can be read.
+
+    What a run left that had the output prefix before says nothing of this one.
+    """
     key = run_keys(run).shard_results_folder(shard) + ACCOUNTS
     try:
         fields = json.loads(services.store.get(run.output_bucket, key).body)
-        return Written(**{**fields, "accounts": parse_accounts(fields["accounts"])})
+        found = Written(**{**fields, "accounts": parse_accounts(fields["accounts"])})
     except (NotFound, Malformed, ValueError, TypeError, KeyError):
         return None
+    is_own = str(found.outcome).startswith(ControlKeys(run.run_id).root)
+    return found if is_own else None
 
 
 def _keep_top(run: RunDocument) -> int:

@@ -226,6 +226,18 @@ def test_accounts_of_another_shard_count_as_none(world, run_id):
     assert counts(merge(world, run_id)) == (10, 6, 0, 0, 4)
 
 
+def test_accounts_of_another_run_count_as_none(world, run_id):
+    for shard in range(3):
+        settle(world, run_id, shard)
+    world.executions.running.clear()
+    for key in world.keys(DATA, "out/"):
+        if not key.startswith("out/results/"):
+            world.remove(DATA, key)
+    again = world.start("two")
+    assert again != run_id
+    assert counts(merge(world, again)) == (10, 0, 0, 0, 10)
+
+
 def test_the_best_of_equal_molecules_is_kept_once_over_all_shards(world, run_id):
     for shard in range(3):
         world.submit(run_id, shard, token=f"token-{shard}")
