@@ -1,67 +1,106 @@
 """Search every scene through: ``python -m tests.simulation.exhaustion [--faults N] [SCENE ...]``.
 
 Prints for each scene how many histories there are, how many states, and what it took; a violation
-with its story and the script that replays it.
+with its story and the script that replays it: ``--replay 0,0,1 --faults 1 SCENE``.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 
-from tests.simulation.explorer import Explored, Violated, explore
+from tests.simulation.explorer import Explored, Script, Scripted, Violated, explore, tell
 from tests.simulation.sameness import turns_begin_anew
 from tests.simulation.scenes import SCENES
 from tests.simulation.stage import Scene, SceneWorld, crashes_and_lost_answers
 
+BY_NAME = {scene.name: scene for scene in SCENES}
 
-def search(scene: Scene, most_faults: int, told=None) -> Explored:
+
+@dataclass(frozen=True)
+class Searched:
+    """How the search of a scene ended; ``cpu_s`` is what it took of one core."""
+
+    name: str
+    faults: int
+    found: Explored | None
+    violated: str | None
+    cpu_s: float
+
+    def __str__(self) -> str:
+        if self.found is None:
+            return f"{self.name}: VIOLATED with {self.faults} faults\n{self.violated}"
+        return (
+            f"{self.name:40} {self.faults:6} {self.found.histories:10} {self.found.states:8} "
+            f"{self.found.pruned:12} {self.cpu_s:9.1f}"
+        )
+
+
+def search(
+    scene: Scene, most_faults: int, told: Callable[[Explored], None] | None = None
+) -> Explored:
     """Search one scene.
 
     Raises:
         Violated: something does not hold.
     """
-    buckets = scene.buckets()
     with turns_begin_anew():
-        return explore(
-            lambda chooser: SceneWorld(chooser, scene, buckets),
-            crashes_and_lost_answers,
-            most_faults,
-            told,
-        )
+        return explore(_builder(scene), crashes_and_lost_answers, most_faults, told)
+
+
+def story(scene: Scene, most_faults: int, script: Script) -> str:
+    """What happens in one history of a scene."""
+    with turns_begin_anew():
+        return tell(_builder(scene), crashes_and_lost_answers, most_faults, script)
+
+
+def _builder(scene: Scene) -> Callable[[Scripted], SceneWorld]:
+    buckets = scene.buckets()
+    return lambda chooser: SceneWorld(chooser, scene, buckets)
+
+
+def _searched(name: str, faults: int) -> Searched:
+    began = time.process_time()
+    found, violated = None, None
+    try:
+        found = search(BY_NAME[name], faults)
+    except Violated as error:
+        violated = str(error)
+    return Searched(name, faults, found, violated, time.process_time() - began)
+
+
+def _searches(names: list[str], faults: int | None, at_once: int) -> Iterator[Searched]:
+    wanted = [BY_NAME[name].faults if faults is None else faults for name in names]
+    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_searched, names, wanted)
 
 
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="make exhaust", description=__doc__)
-    parser.add_argument("scenes", nargs="*", help="names of scenes; all by default")
-    parser.add_argument("--faults", type=int, default=1, help="most faults in a history (1)")
+    parser.add_argument("scenes", nargs="*", choices=[[], *BY_NAME], metavar="SCENE")
+    parser.add_argument("--faults", type=int, help="most faults in a history; else the scene's own")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="searches at once")
+    parser.add_argument("--replay", help="tell one history: the numbers of its script, with commas")
     options = parser.parse_args()
+    names = options.scenes or list(BY_NAME)
+    if options.replay is not None:
+        script = tuple(int(number) for number in options.replay.split(",") if number)
+        faults = BY_NAME[names[0]].faults if options.faults is None else options.faults
+        sys.stdout.write(story(BY_NAME[names[0]], faults, script) + "\n")
+        return 0
+    sys.stdout.write(f"{'scene':40} faults  histories   states  turned back  CPU s\n")
     bad = 0
-    for scene in SCENES:
-        if options.scenes and scene.name not in options.scenes:
-            continue
-        began = time.monotonic()
-
-        def told(explored: Explored, scene: Scene = scene, began: float = began) -> None:
-            if sys.stderr.isatty() and (explored.histories + explored.pruned) % 200 == 0:
-                took = time.monotonic() - began
-                line = f"\r{scene.name}: {explored.states} states, {took:.0f} s "
-                sys.stderr.write(line)
-
-        try:
-            found = search(scene, options.faults, told)
-        except Violated as violated:
-            sys.stdout.write(f"\n{scene.name}: VIOLATED\n{violated}\n")
-            bad += 1
-            continue
-        took = time.monotonic() - began
-        sys.stdout.write(
-            f"{scene.name:40} {found.histories:7} histories {found.states:8} states "
-            f"{found.pruned:8} turned back {took:7.1f} s\n"
-        )
+    for searched in _searches(names, options.faults, options.jobs):
+        sys.stdout.write(f"{searched}\n")
         sys.stdout.flush()
+        bad += searched.found is None
     return 1 if bad else 0
 
 

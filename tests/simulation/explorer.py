@@ -57,7 +57,8 @@ class Violated(AssertionError):
 
     def __init__(self, script: Script, story: str, cause: BaseException) -> None:
         self.script = script
-        super().__init__("\n".join([story, "", f"script {script}", f"{cause!r}"]))
+        numbers = ",".join(map(str, script))
+        super().__init__(f"{story}\n\n--replay {numbers}\n{cause!r}")
 
 
 @dataclass
@@ -251,7 +252,7 @@ def explore(
         cause = _one(build, chooser, explored)
         if cause is not None:
             script = tuple(chooser.taken)
-            raise Violated(script, _story(build, faults, most_faults, script), cause) from cause
+            raise Violated(script, tell(build, faults, most_faults, script), cause) from cause
         explored.states = len(graph.seen)
         if told is not None:
             told(explored)
@@ -303,15 +304,17 @@ def _one(
     return None
 
 
-def _story(
+def tell(
     build: Callable[[Scripted], World],
     faults: Callable[[Effect, int], Iterable[Fault]],
     most_faults: int,
     script: Script,
 ) -> str:
+    """The story of one history."""
     world = _built(build, Scripted(script, faults, most_faults))
     try:
         world.run()
+        world.check()
     except Exception as error:  # noqa: BLE001 - it is why the story is told
         world.kernel.note(None, repr(error))
     finally:

@@ -23,7 +23,9 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from drydock import advancing, resubmission, stopping
+from drydock import advancing, documents, resubmission, stopping, submission
+from drydock.run_document import parse_run_document
+from drydock.shard_document import parse_shard_document
 from tests.simulation.s3 import S3, Stored
 
 _MADE = re.compile(r"/(?:rounds|frozen)/.*([0-9a-f]{16})")
@@ -132,7 +134,14 @@ def turns_begin_anew() -> Iterator[None]:
             kernel.chooser.forget(kernel.current, marks[kernel.current])
         return look(services, *arguments)
 
+    def kept(read: Any) -> Any:
+        # What is read of the same bytes is the same, and nobody changes it.
+        return functools.lru_cache(1024)(read)
+
     with (
+        mock.patch.object(documents, "parse_run_document", kept(parse_run_document)),
+        mock.patch.object(documents, "parse_shard_document", kept(parse_shard_document)),
+        mock.patch.object(submission, "parse_tasks", kept(submission.parse_tasks)),
         mock.patch.object(advancing, "_look", look_anew),
         mock.patch.object(advancing, "advance", advance_anew),
         mock.patch.object(stopping, "advance", advance_anew),

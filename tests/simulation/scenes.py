@@ -42,9 +42,9 @@ def two_rounds(world: SceneWorld) -> Iterator[float | None]:
 
 def two_rounds_and_a_timeout(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
-    yield 1.0
+    yield
     world.end_twice(1)
-    yield 1.0
+    yield
     world.end_twice(2)
     world.submit()
     yield
@@ -81,6 +81,16 @@ def event_beside_timeout(world: SceneWorld) -> Iterator[float | None]:
     job = world.job()
     if job is not None:
         world.message(world.end_job(job, 1), "event")
+    world.submit()
+    yield
+
+
+def last_event_beside_timeout(world: SceneWorld) -> Iterator[float | None]:
+    world.submit()
+    yield
+    job = world.job()
+    if job is not None:
+        world.message(world.end_job(job, INPUTS), "event")
     world.submit()
     yield
 
@@ -321,6 +331,7 @@ SCENES = (
     *_variants("the sweep beside who takes a claim over", expired_claim, "submitted"),
     *_variants("a token beside who does", expired_claim_and_timeout, "submitted"),
     _scene("a job's end as its token times out", event_beside_timeout),
+    _scene("a shard's end as its token times out", last_event_beside_timeout),
     _scene("the abort of an execution after another took over", late_abort),
     _scene("the same while a job of the old one goes on", late_abort_of_a_job),
     *_variants("a stop as a shard starts", stop_beside_submit, "now", still=_STOPPED),

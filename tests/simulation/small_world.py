@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -62,6 +63,8 @@ class SmallBatch(Batch):
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(_Effects(kernel))
         self.kernel = self._kernel = kernel
+        # How often somebody asked for a job of a name.
+        self.asked: Counter[str] = Counter()
 
     def submit(self, request):
         def do():
@@ -70,6 +73,7 @@ class SmallBatch(Batch):
             self.jobs[job.job_id] = job
             return job.job_id
 
+        self.asked[request.name] += 1
         with named_outages("AWS Batch"):
             return self._kernel.effect(f"batch SubmitJob {request.name}", do, writes=True)
 
@@ -103,18 +107,12 @@ class SmallBatch(Batch):
         return self._kernel.effect(f"batch {name}", do, writes=False)
 
     def digest(self) -> object:
-        """The jobs, without how often one was ended that had ended."""
-        return sorted(
-            (
-                job.job_id,
-                job.status,
-                job.reason,
-                job.request.environment["S3_TASK_LOCATION"],
-                sorted(set(job.terminated)),
-                sorted(set(job.cancelled)),
-            )
+        """The jobs: to end one that has ended changes nothing."""
+        jobs = sorted(
+            (job.job_id, job.status, job.reason, job.request.environment["S3_TASK_LOCATION"])
             for job in self.jobs.values()
         )
+        return jobs, sorted(self.asked.items())
 
 
 class SmallStates(StepFunctions):
@@ -214,16 +212,26 @@ class SmallWorld:
 
     # -- what calls handlers, and calls them again where they failed
 
-    def call(self, function: str, payload: dict[str, Any], what: str = "") -> Process:
+    def call(
+        self,
+        function: str,
+        payload: dict[str, Any],
+        what: str = "",
+        again: Callable[[], Any] | None = None,
+    ) -> Process:
         """Invoke a handler; once more whenever it dies or raises, as Step Functions does.
 
-        An error that the state machine does not try again after ends its execution.
+        An error that the state machine does not try again after ends its execution. ``again`` is
+        how to do that where it is not the same call.
         """
         process = self.lambdas.invoke(f"{function}Function", payload, what)
         self._given[process] = f"{function} {what} {payload}"
 
         def retry_call() -> None:
-            self.call(function, payload, what)
+            if again is None:
+                self.call(function, payload, what)
+            else:
+                again()
 
         def after_its_end() -> None:
             if process.error is not None and process.error_name not in _FINAL:
@@ -233,11 +241,16 @@ class SmallWorld:
         return process
 
     def submit(self, owner: str = ONE) -> str:
-        """SubmitShard, for an execution that waits on a new token."""
+        """SubmitShard, for an execution that waits on a new token; another one for each try."""
         token = f"token-{next(self._tokens)}"
         self.states.waiting.add(token)
         payload = {"run_id": self.run_id, "shard": 0, "owner": owner, "token": token}
-        self.call("SubmitShard", payload, token)
+
+        def submit_again() -> None:
+            self.states.waiting.discard(token)
+            self.submit(owner)
+
+        self.call("SubmitShard", payload, token, submit_again)
         return token
 
     def message(self, body: dict[str, Any], what: str = "") -> None:
