@@ -23,7 +23,7 @@ export PYTHONPATH := src:.
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint types validate build bench simulate mutate chaos prove wheel image test-containers schema lock clean \
+.PHONY: help run tools history test lint types validate build bench simulate mutate exhaust chaos prove wheel image test-containers schema lock clean \
 	environment environment-test environment-lint environment-sam environment-wheel
 
 help: ## this list
@@ -67,10 +67,13 @@ simulate: environment-test ## histories in virtual time, each from a seed; SEEDS
 mutate: environment-test ## each safety taken out: which history notices; ARGS="lease" for one, ARGS="--record" for the docs
 	@$(python) -m tests.simulation.mutate $(ARGS)
 
+exhaust: environment-test ## every interleaving of small scenes, with crashes and lost answers; FAULTS=2, ARGS='"two rounds"' for one
+	@$(python) -m tests.simulation.exhaustion $(if $(FAULTS),--faults "$(FAULTS)") $(ARGS)
+
 chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS and SECONDS as you like
 	@$(python) -m tests.chaos --inputs "$(INPUTS)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
 
-prove: lint types validate build test mutate ## everything that the gate asks for
+prove: lint types validate build test mutate exhaust ## everything that the gate asks for
 
 wheel: environment-wheel ## the worker as a wheel in dist/, for images that are made elsewhere
 	@rm -f dist/*.whl
