@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 
 from drydock.budget import Meter, Sample, Spend, measure, overshoot, parse_spend, sentence, settle
+from drydock.concurrency import each
+from drydock.decision import is_frozen_for
 from drydock.detection import run_keys, shard_inputs
 from drydock.documents import Documents, Versioned
 from drydock.errors import AlreadyExists, Conflict, Malformed, NotFound
@@ -53,14 +55,13 @@ def _look(services: Services, run: RunDocument, active: set[int]) -> tuple[Spend
         samples = _samples(services, run, documents)
         for shard, sample in samples.items():
             meters[shard] = measure(meters.get(shard, Meter()), sample, now)
-        for shard in meters.keys() & documents.keys():
-            meters[shard] = _settled(services, run, documents[shard], meters[shard])
+        meters |= _all_settled(services, run, documents, meters)
         spend = Spend(meters)
         try:
             _keep(services, run.run_id, known, spend)
         except (Conflict, AlreadyExists):
             continue
-        return spend, sum(each.vcpus for each in samples.values() if each.ended_at is None)
+        return spend, sum(found.vcpus for found in samples.values() if found.ended_at is None)
     raise Conflict(f"run {run.run_id}: what it spends was changed by others {_TRIES} times")
 
 
@@ -87,16 +88,20 @@ def _keep(services: Services, run_id: str, known: Versioned[Spend] | None, spend
 
 
 def _documents(services: Services, run: RunDocument, shards: set[int]) -> dict[int, ShardDocument]:
+    """What can be read of the documents of shards; those of others were removed or damaged."""
     documents = Documents(services.store, services.settings.control_bucket)
-    found: dict[int, ShardDocument] = {}
-    for shard in sorted(shards):
+
+    def read(shard: int) -> ShardDocument | None:
         try:
             inputs = shard_inputs(services.store, run, shard)
-            found[shard] = documents.shard(run, shard, inputs).value
+            return documents.shard(run, shard, inputs).value
         except (NotFound, Malformed):
-            # The run's objects were removed or damaged: what the others use counts all the same.
-            continue
-    return found
+            # What the others use counts all the same.
+            return None
+
+    # A thousand of them, one after the other, would take the whole time of the function.
+    found = each(read, sorted(shards))
+    return {document.shard: document for document in found if document is not None}
 
 
 def _samples(
@@ -106,11 +111,11 @@ def _samples(
     newest = {
         shard: rounds[-1]
         for shard, document in documents.items()
-        if (rounds := [each for each in document.rounds if each.job_id is not None])
+        if (rounds := [found for found in document.rounds if found.job_id is not None])
     }
-    going_on = [each.job_id for each in newest.values() if each.job_id and not each.ended_at]
+    going_on = [found.job_id for found in newest.values() if found.job_id and not found.ended_at]
     running = services.jobs.running(going_on) if going_on else {}
-    return {shard: _sample(run, each, running) for shard, each in newest.items()}
+    return {shard: _sample(run, found, running) for shard, found in newest.items()}
 
 
 def _sample(run: RunDocument, newest: Round, running: Mapping[str, int]) -> Sample:
@@ -123,16 +128,33 @@ def _sample(run: RunDocument, newest: Round, running: Mapping[str, int]) -> Samp
     return Sample(job_id, vcpus * running.get(job_id, 0), newest.claimed_at, newest.ended_at)
 
 
+def _all_settled(
+    services: Services,
+    run: RunDocument,
+    documents: Mapping[int, ShardDocument],
+    meters: Mapping[int, Meter],
+) -> dict[int, Meter]:
+    """The meters of those shards that were looked at."""
+    shards = sorted(meters.keys() & documents.keys())
+    found = each(lambda n: _settled(services, run, documents[n], meters[n]), shards)
+    return dict(zip(shards, found, strict=True))
+
+
 def _settled(services: Services, run: RunDocument, document: ShardDocument, meter: Meter) -> Meter:
-    """The meter, held to what AggregateShard found once the shard has ended in this epoch."""
+    """The meter, held to what AggregateShard found once the shard has ended in this epoch, or is
+    frozen since one before it.
+    """
+    frozen = document.frozen if is_frozen_for(document, run) else None
     has_ended = document.ended is not None and document.ended.epoch == run.epoch
-    if not has_ended or not _is_unsettled(meter, run):
+    if not (has_ended or frozen) or not _is_unsettled(meter, run):
         return meter
     key = run_keys(run).shard_accounts(document.shard)
     try:
         found = json.loads(services.store.get(run.output_bucket, key).body)
-        accounts = found["accounts"]
-        if found["epoch"] != run.epoch:
+        accounts, outcome = found["accounts"], str(found["outcome"])
+        is_newest = found["epoch"] == run.epoch or (frozen is not None and outcome == frozen.key)
+        # A run that had the output prefix before may have left some.
+        if not is_newest or not outcome.startswith(ControlKeys(run.run_id).root):
             return meter
         seconds = float(accounts["seconds"]) + float(accounts["effort"]["lost_seconds"] or 0.0)
     except (NotFound, ValueError, TypeError, KeyError):

@@ -1,11 +1,14 @@
 """Budgets: what runs spend is added up on a schedule, and ends them by name."""
 
+import json
+from threading import Barrier
+
 import pytest
 
 from drydock.errors import Malformed
 from drydock.merging import merge_results
 from drydock.resubmission import resubmit_interrupted
-from drydock.spending import spent_usd
+from drydock.spending import over_budget, spent_usd
 from drydock.stopping import Ended, stop_run
 from tests.steps.stand_ins import Killed
 from tests.steps.world import CONTROL, DATA
@@ -182,3 +185,59 @@ def test_who_sets_a_budget_is_told_by_how_much_it_may_be_exceeded(world):
     (told,) = answer["warnings"]
     assert told.startswith("stop_after_usd: 250 USD are looked at every 5 minutes; until then up")
     assert world.told() == []
+
+
+def test_shards_are_looked_at_at_the_same_time(world, monkeypatch):
+    world.inputs(12)
+    run_id = world.start(stop_after_usd=1.0)
+    for shard in range(3):
+        world.submit(run_id, shard, f"token-{shard}")
+    all_of_them, read = Barrier(3, timeout=20), type(world.store).get
+
+    def together(store, bucket, key, **how):
+        if key.startswith(f"runs/{run_id}/shards/"):
+            all_of_them.wait()
+        return read(store, bucket, key, **how)
+
+    monkeypatch.setattr(type(world.store), "get", together)
+    assert check(world, 300) == Ended()
+
+
+def test_a_shard_that_an_earlier_epoch_froze_is_looked_at_once(world):
+    world.inputs(8)
+    run_id = world.start(stop_after_usd=1.0)
+    world.submit(run_id, 0, "first")
+    (job,) = world.batch.live()
+    check(world)
+    world.work(job)
+    resubmit_interrupted(world.services, world.ended(job))
+    world.aggregate(run_id)
+    world.executions.running.clear()
+    world.start("two", stop_after_usd=1.0)
+    world.submit(run_id, 1, "second")
+    check(world, 300)
+    took = 4 * 1.5 / 3600 * 0.05
+    assert spent_usd(world.services, run_id) == pytest.approx(took)
+    world.remove(CONTROL, f"runs/{run_id}/shards/000000.json")
+    check(world)
+    assert f"runs/{run_id}/shards/000000.json" not in world.keys(CONTROL)
+
+
+def test_what_another_run_left_in_the_prefix_is_not_this_ones(world):
+    world.inputs(4)
+    run_id = world.start(stop_after_usd=1.0)
+    world.submit(run_id)
+    (job,) = world.batch.live()
+    check(world)
+    world.work(job)
+    resubmit_interrupted(world.services, world.ended(job))
+    world.aggregate(run_id)
+    key = "out/results/shards/000000/accounts.json"
+    left = world.json(DATA, key)
+    left["outcome"] = left["outcome"].replace(run_id, "0" * 15 + "f")
+    left["accounts"]["seconds"] = 1e6
+    world.put(DATA, key, json.dumps(left).encode())
+    other = world.start("other", output=f"s3://{DATA}/other/")
+    world.submit(other, token="other")
+    over_budget(world.services, world.run(run_id), {0})
+    assert spent_usd(world.services, run_id) == 0
