@@ -87,6 +87,7 @@ def _in_brief(shard: int, accounts: Accounts) -> dict[str, Any]:
         "failed": accounts.failed,
         "rounds": effort.rounds,
         "attempts": effort.attempts,
-        "interrupted": effort.interrupted,
+        "interruptions": dict(sorted(effort.interruptions.items())),
         "lost_seconds": effort.lost_seconds,
+        "on_demand_share": effort.on_demand_share,
     }

@@ -90,7 +90,18 @@ def test_the_accounting_and_the_execution_say_what_each_shard_took(world, run_id
         "at_least": False,
     }
     assert {name: answer["accounting"][name] for name in took} == took
-    assert [each["shard"] for each in answer["accounting"]["worst_shards"]] == [2, 0]
+    worst = answer["accounting"]["worst_shards"]
+    assert [each["shard"] for each in worst] == [2, 0]
+    assert worst[1] == {
+        "shard": 0,
+        "remaining": 0,
+        "failed": 0,
+        "rounds": 2,
+        "attempts": 6,
+        "interruptions": {"interrupted": 2},
+        "lost_seconds": 120.0,
+        "on_demand_share": 0.0,
+    }
     accounting = world.json(DATA, "out/results/accounting.json")
     assert {name: accounting[name] for name in took} == took
     shards = accounting["shards"]
