@@ -123,7 +123,7 @@ class SceneWorld(SmallWorld):
     def aggregate(self, cursor: dict[str, Any] | None = None) -> None:
         """AggregateShard, and what the state machine does with its answer."""
         payload = {"run_id": self.run_id, "shard": 0, "owner": self.owner, "cursor": cursor}
-        process = self.call("AggregateShard", payload)
+        process = self.call("AggregateShard", payload, again=lambda: self.aggregate(cursor))
 
         def after_aggregation() -> None:
             answer = process.result if process.error is None else {}
@@ -141,7 +141,8 @@ class SceneWorld(SmallWorld):
         self._enumerate(payload, execution[-3:])
 
     def _enumerate(self, payload: dict[str, Any], what: str) -> None:
-        process = self.call("EnumerateInputs", payload, what)
+        again = functools.partial(self._enumerate, payload, what)
+        process = self.call("EnumerateInputs", payload, what, again)
 
         def after_enumeration() -> None:
             if process.error is None:
