@@ -39,6 +39,10 @@ ECONOMIES = (
         "the input remains, and what lies there is removed before the next round",
     ),
     Economy(
+        "an empty object is no marker by its name",
+        "AggregateShard, which reads it, removes it as any that is not whole",
+    ),
+    Economy(
         "the end line of markers",
         "JSON that is cut cannot be read, and a done marker must be of the range of its name",
     ),

@@ -64,6 +64,11 @@ ENDS = (
                 '    if is_frozen_for(document, run):\n        return Answer("complete")\n',
                 "",
             ),
+            Edit(
+                "src/drydock/advancing.py",
+                ' and not (job and job.state == "active") and not is_frozen_for(value, run):',
+                ' and not (job and job.state == "active"):',
+            ),
         ),
     ),
     Mutation(

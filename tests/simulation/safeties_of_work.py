@@ -159,20 +159,8 @@ WORK = (
                 '{"done": 1, "failed": 0, "skipped": 2}',
             ),
         ),
-        deeds=("changes an input",),
-    ),
-    Mutation(
-        "empty objects",
-        "an empty object is no marker",
-        "its name counts",
-        (
-            Edit(
-                _MARKERS,
-                "if name is None or marker.size == 0 or name.last >= inputs:",
-                "if name is None or name.last >= inputs:",
-            ),
-        ),
-        deeds=("cuts a marker",),
+        scene="two ends of an input",
+        faults=0,
     ),
     Mutation(
         "what is in the way",
@@ -192,6 +180,7 @@ WORK = (
                 "return name.epoch <= reopened.get(name.failure_class, 0)",
             ),
         ),
+        deeds=("starts again",),
     ),
     Mutation(
         "failures opened again",

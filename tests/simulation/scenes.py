@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from drydock.keys import RunKeys
+from drydock.outcome import parse_outcome
 from drydock.parts import OutputObject
-from tests.simulation.account import DATA, INTAKE
+from tests.simulation.account import CONTROL, DATA, INTAKE
 from tests.simulation.s3 import Stored
 from tests.simulation.small_world import FAILURE, INPUTS, ONE, TWO, Buckets, enumerated, request
 from tests.simulation.stage import STILL, Play, Scene, SceneWorld
@@ -197,6 +198,17 @@ def aggregation_beside_a_late_marker(world: SceneWorld) -> Iterator[float | None
     yield
 
 
+def two_ends_of_an_input(world: SceneWorld) -> Iterator[float | None]:
+    yield from settled(world)
+    world.settle(0)
+    world.aggregate()
+    yield
+    frozen = world.document.frozen
+    if frozen is not None:
+        outcome = parse_outcome(world.s3.buckets[CONTROL][frozen.key].body)
+        assert outcome[0].summary is not None, "an input that is done counts as failed"
+
+
 def aggregation_that_voids(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     yield
@@ -351,6 +363,7 @@ SCENES = (
         still=_AGGREGATED,
         aggregates=True,
     ),
+    _scene("an input is done although it failed before", two_ends_of_an_input, aggregates=True),
     _scene(
         "a marker is voided as a worker puts it",
         aggregation_that_voids,

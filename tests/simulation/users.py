@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from drydock.parts import parse_part_record
 from local.batch.model import ENDED
 from tests.simulation.account import DATA, INTAKE
-from tests.simulation.plan import OUTPUT, Action
+from tests.simulation.plan import OUTPUT, Action, Input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +33,24 @@ def act(history: History, action: Action) -> None:
             _terminate(history, action)
         case "changes an input":
             inputs = [each for each in history.plan.inputs if each.repeats is None]
-            changed = _aimed(inputs, action)
+            # Some wait for what attempts leave before they change what these were about.
+            changed = (_begun(history) if action.aim > 0.5 else None) or _aimed(inputs, action)
             history.put(DATA, changed.key, changed.planted(action.name).to_json())
         case "empties the output":
             _empty(history)
         case _:
             _meddle(history, action)
+
+
+def _begun(history: History) -> Input | None:
+    """The first input that an attempt leaves a part of, within an hour."""
+    objects, until = history.stack.s3.buckets[DATA], history.kernel.now + 3600
+    while history.kernel.now < until and history.calm_since is None:
+        for key in objects:
+            if key.startswith(f"{OUTPUT}parts/"):
+                return history.planned(parse_part_record(objects[key].body).index)
+        history.kernel.sleep(30)
+    return None
 
 
 def _stop(history: History, action: Action) -> None:
