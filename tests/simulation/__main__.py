@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -97,9 +98,14 @@ def _ran(seeds: range, jobs: int) -> Iterator[Ran]:
         for each in some:
             yield from _run_some(each)
         return
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+    with multiprocessing.get_context("fork").Pool(jobs, _end_in_order) as pool:
         for found in pool.imap_unordered(_run_some, some):
             yield from found
+
+
+def _end_in_order() -> None:
+    """Let a process that the pool ends take its scratch with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
 def _run_some(seeds: range) -> list[Ran]:
