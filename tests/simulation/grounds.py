@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from drydock.decision import SUPERSEDED
 from drydock.keys import ControlKeys, parse_job_name
 from drydock.markers import parse_done, parse_marker_name
-from drydock.outcome import Settled, parse_outcome
+from drydock.outcome import parse_outcome
 from drydock.parts import OutputObject, parse_part_record
 from drydock.run_document import RunDocument, parse_run_document
 from drydock.shard_document import Round, ShardDocument, parse_shard_document
@@ -171,19 +171,26 @@ def outcome_rests_on_what_is_there(
             raise Violated(outcome_rests_on_what_is_there, f"{settled.marker}: {output.key}")
 
 
-def done_beats_failed(marked: dict[str, float], seen: Seen, key: str, body: bytes) -> None:
-    """An input that has a whole marker of its end is done, whatever other markers say."""
+def markers_speak(
+    stack: Stack, marked: dict[str, float], seen: Seen, key: str, body: bytes
+) -> None:
+    """Whatever has a marker of its end counts as that: as done, or as failed in this epoch."""
     _, run_id, _, name = key.split("/")
-    folder = f"markers/{run_id}/{name.partition('-')[0]}/"
+    shard = name.partition("-")[0]
+    folder = f"markers/{run_id}/{shard}/"
     listed_at = max(
         (at for prefix, at in seen.listed.items() if prefix.endswith(folder)), default=0.0
     )
-    known = [each for each, at in marked.items() if folder in each and at < listed_at]
-    done = [found for each in known if (found := parse_marker_name(each.rpartition("/")[2]))]
-    for settled in parse_outcome(body):
-        if settled.failure is not None and _is_covered(settled, done):
-            raise Violated(done_beats_failed, f"place {settled.place}: {settled.marker} of {known}")
-
-
-def _is_covered(settled: Settled, found: list) -> bool:
-    return any(name.kind == "done" and name.first <= settled.place <= name.last for name in found)
+    control = stack.s3.buckets[stack.settings.control_bucket]
+    epoch = parse_run_document(control[ControlKeys(run_id).run_document()].body).epoch
+    ends = {settled.place: settled for settled in parse_outcome(body)}
+    for each, at in marked.items():
+        marker = parse_marker_name(each.rpartition("/")[2])
+        if folder not in each or at >= listed_at or marker is None:
+            continue
+        for place in range(marker.first, marker.last + 1):
+            settled = ends.get(place)
+            is_done = settled is not None and settled.summary is not None
+            is_lost = settled is None and marker.kind == "failed" and marker.epoch == epoch
+            if is_lost or (marker.kind == "done" and not is_done):
+                raise Violated(markers_speak, f"{each}, but place {place} counts as {settled}")

@@ -138,7 +138,7 @@ class Watch:
         # What was written late says nothing of who wrote it.
         if seen is not None:
             grounds.outcome_rests_on_what_is_there(self.stack, self.meddled, seen, body)
-            grounds.done_beats_failed(self._marked, seen, key, body)
+            grounds.markers_speak(self.stack, self._marked, seen, key, body)
 
     def _check_marker(
         self, bucket: str, match: re.Match[str], before: Stored | None, after: Stored | None
