@@ -5,6 +5,7 @@ A job that succeeded costs no question; 10,000 children that failed cost ten.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from drydock.detection import run_keys
 from drydock.ends import ends_of, is_terminated_by_a_user
@@ -18,6 +19,7 @@ from drydock.shard_document import Round, join_ranges
 from drydock.tasks import Record, offsets_range, parse_offsets, parse_records
 
 _SENTENCE_BYTES = 2000
+_MAX_ASKED = 20
 
 
 def with_failures(
@@ -36,7 +38,7 @@ def with_failures(
     if view.state != "ended" or not view.has_failed or ended.job_id is None:
         return view
     if ended.jobs > 1:
-        ends = ends_of(services.jobs.failed_children(ended.job_id))
+        ends = ends_of(_with_who_ended(services, ended.job_id))
     else:
         own = FailedChild(0, view.reason, is_terminated=view.is_terminated)
         ends = ends_of([own], view.last)
@@ -48,6 +50,27 @@ def with_failures(
             places = _places_of(services, run, shard, ended, ends.terminated)
             withheld = join_ranges((place, place) for place in places)
     return replace(view, failures=ends.failures, texts=ends.texts, withheld=withheld)
+
+
+def _with_who_ended(services: Services, job_id: str) -> list[FailedChild]:
+    """The children that failed. Where their list leaves open whether somebody ended them, as that
+    of an older SDK does, one is asked about for each text that could be a user's.
+    """
+    children = list(services.jobs.failed_children(job_id))
+    doubtful = {
+        child.status_reason: child.index
+        for child in children
+        if child.is_terminated is None
+        and is_terminated_by_a_user(child.status_reason, None, is_terminated=None)
+    }
+    some = islice(doubtful.items(), _MAX_ASKED)
+    told = {text: services.jobs.view(f"{job_id}:{index}").is_terminated for text, index in some}
+    return [
+        replace(child, is_terminated=told[child.status_reason])
+        if child.is_terminated is None and child.status_reason in told
+        else child
+        for child in children
+    ]
 
 
 def is_users_end(view: JobView) -> bool:

@@ -1,5 +1,7 @@
 """How a shard goes on after a round: what its children say, asked when the job did not succeed."""
 
+from dataclasses import replace
+
 import pytest
 
 from drydock.advancing import advance
@@ -237,6 +239,24 @@ def test_children_that_a_user_terminated_are_not_submitted_again_in_this_epoch(
     world.work(second)
     assert resubmit_interrupted(world.services, world.ended(second)) == "Answer"
     assert world.executions.answers == {"token": [{"ended": "terminated"}]}
+
+
+@pytest.mark.parametrize("by_a_user", [True, False])
+def test_children_whose_list_leaves_open_who_ended_them_are_asked_once_a_text(
+    world, run_id, job, by_a_user
+):
+    """So does that of an SDK which is older than September 2026."""
+    child = f"{job.job_id}:3"
+    world.batch.jobs[child] = replace(
+        job, job_id=child, status="FAILED", reason=USERS, is_terminated=by_a_user
+    )
+    world.batch.reads.clear()
+    fail(world, job, *terminated(0, 1, 2, 3, known=False))
+    del world.batch.jobs[child]
+    assert world.batch.reads.count("view") == 1
+    (first,) = world.shard(run_id).rounds
+    assert first.failures == {"terminated" if by_a_user else "unknown": 4}
+    assert world.shard(run_id).withheld == (((0, 3),) if by_a_user else ())
 
 
 def test_a_later_round_knows_the_places_of_its_own_children(world, run_id, job):
