@@ -124,7 +124,8 @@ def verdict(accounts: Accounts, stop_reason: str | None, stop_text: str | None) 
         return Verdict(
             "incomplete",
             "RunIncomplete",
-            f"{told}; starting the same request again goes on with them",
+            f"{told}; results/accounting.json says why, shard by shard; starting the same request "
+            "again goes on with them",
         )
     text = (stop_text or "")[:_CAUSE_CHARACTERS]
     if stop_reason == "misconfiguration":
