@@ -19,6 +19,7 @@ from tests.simulation.account import CONTROL, DATA, INTAKE
 from tests.simulation.s3 import Stored
 from tests.simulation.small_world import FAILURE, INPUTS, ONE, TWO, Buckets, enumerated, request
 from tests.simulation.stage import STILL, Play, Scene, SceneWorld
+from tests.simulation.takeovers import TAKEOVERS
 
 # What is still where a run's document changes.
 _STOPPED = tuple(part for part in STILL if part != "/run.json")
@@ -346,10 +347,10 @@ SCENES = (
     _scene("a shard's end as its token times out", last_event_beside_timeout),
     _scene("the abort of an execution after another took over", late_abort),
     _scene("the same while a job of the old one goes on", late_abort_of_a_job),
-    *_variants("a stop as a shard starts", stop_beside_submit, "now", still=_STOPPED),
-    *_variants("a stop as a job ends", stop_beside_event, "now", still=_STOPPED),
-    *_variants("a stop as the sweep comes by", stop_beside_sweep, "now", still=_STOPPED),
-    _scene("two stops at once, one of them now", two_stops, still=_STOPPED),
+    *_variants("a stop as a shard starts", stop_beside_submit, "now", still=_STOPPED, faults=0),
+    *_variants("a stop as a job ends", stop_beside_event, "now", still=_STOPPED, faults=0),
+    *_variants("a stop as the sweep comes by", stop_beside_sweep, "now", still=_STOPPED, faults=0),
+    _scene("two stops at once, one of them now", two_stops, still=_STOPPED, faults=0),
     _scene(
         "the budget is looked at twice beside a stop",
         two_ticks_beside_a_stop,
@@ -361,6 +362,7 @@ SCENES = (
         "the same beside a marker that comes late",
         aggregation_beside_a_late_marker,
         still=_AGGREGATED,
+        faults=0,
         aggregates=True,
     ),
     _scene("an input is done although it failed before", two_ends_of_an_input, aggregates=True),
@@ -374,10 +376,14 @@ SCENES = (
         "a marker is voided twice at once",
         two_aggregations_that_void,
         still=_AGGREGATED,
+        faults=0,
         aggregates=True,
     ),
     _scene(
-        "an event of an epoch before retry_failed's", retry_beside_a_late_event, aggregates=True
+        "an event of an epoch before retry_failed's",
+        retry_beside_a_late_event,
+        aggregates=True,
+        faults=0,
     ),
     _scene("an enumerator that dies anywhere", one_enumerates, buckets=unwritten, still=()),
     _scene("two executions open one run at once", two_enumerate, buckets=unwritten, still=()),
@@ -389,4 +395,5 @@ SCENES = (
         buckets=functools.partial(enumerated, pilot=INPUTS),
         still=_STOPPED,
     ),
+    *TAKEOVERS,
 )
