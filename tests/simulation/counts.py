@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.simulation.resources import Function
     from tests.simulation.stack import Stack
 
-_SHARD = re.compile(r"(?<!\d)(\d{6})(?!\d)")
+_SHARD = re.compile(r"-(\d{6})-")
 
 
 class Counts:

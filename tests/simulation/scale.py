@@ -1,244 +1,270 @@
-"""A run of a million inputs in virtual time: what it asks of AWS, counted.
+"""A million inputs in virtual time: what they ask of AWS, counted, beside what is aimed at.
 
-usage: python -m tests.simulation.scale [--inputs 1000000] [--pack 100]
+usage: python -m tests.simulation.scale [--inputs 1000000] [--pack 1] [--children 3000]
 
-The real state machine, functions and core over the simulated AWS. Containers are cheap ones. Spot
-machines of 96 vCPUs are taken away at random, 5 % of them an hour, every other one without notice;
-a few containers do not start. Each request takes its time, and many are under way at once.
+First all inputs in shards of 10,000 while 5 % of the machines are reclaimed an hour, then one shard
+that nothing interrupts, then storms that take all machines of so many children away at once, and
+last the memory that the functions need for a whole shard. Ends with 1 if a count is above its aim.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import argparse
+import gc
+import resource
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
-from random import Random
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass
 
-from local.batch.model import ENDED
-from tests.simulation.account import DATA, IMAGE, INTAKE
-from tests.simulation.cheap import Farm, stored
-from tests.simulation.counts import Counts
+from drydock.detection import detect_restarts
+from drydock.run_document import parse_run_document
+from tests.simulation.account import CONTROL
+from tests.simulation.counts import of_shards
+from tests.simulation.crowd import Crowd
 from tests.simulation.executions import Execution
-from tests.simulation.kernel import Effect, Fault, Kernel, Process
-from tests.simulation.machines import Machine
-from tests.simulation.stack import Stack
+from tests.simulation.resources import template
 
-VCPUS = 96
-# What requests take, rather less than on AWS, so that more of them fall into a second.
-_PACES_S = {"batch": 0.05, "s3": 0.02, "sqs": 0.01, "sns": 0.01, "states": 0.03}
-# AggregateShard reads so many objects at a time.
-_READERS = 16
-_STEP_S = 60.0
-
-
-@dataclass
-class Dice:
-    """Chooses by chance from a seed; ``chances`` name what may go wrong."""
-
-    seed: int
-    chances: dict[str, float]
-
-    def __post_init__(self) -> None:
-        self.random = Random(self.seed)
-
-    def pick(self, ready: list[Process]) -> int:
-        return 0
-
-    def fault(self, effect: Effect) -> Fault | None:
-        return None
-
-    def between(self, what: str, low: float, high: float) -> float:
-        return self.random.uniform(low, high)
-
-    def happens(self, what: str, chance: str) -> bool:
-        probability = self.chances.get(chance)
-        return probability is not None and self.random.random() < probability
+SHARD = 10_000
+KIB = 1024
+MIB = 2**20
+BATCH_CALLS_A_SECOND = 50
+# docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerOverride.html
+MAX_OVERRIDES_CHARS = 8192
+# A whole turn of AggregateShard at 10,000 inputs.
+_ROWS = 20
+# So many shards may be worked on at a time.
+_AT_ONCE = 40
+_TRACED = (
+    "EnumerateInputs",
+    "DetectRestarts",
+    "SubmitShard",
+    "ResubmitInterrupted",
+    "AggregateShard",
+    "MergeResults",
+)
 
 
-class Parallel(Kernel):
-    """Requests take their time beside each other; what has ended is forgotten."""
+@dataclass(frozen=True)
+class Figure:
+    """A count, the most that is aimed at (None: it is only told), and what others need."""
 
-    def __init__(self, chooser: Dice) -> None:
-        super().__init__(chooser, limit=sys.maxsize, latency_s=0.0)
-        self.story = deque(maxlen=1000)
+    what: str
+    count: float
+    most: float | None = None
+    others: str = ""
 
-    def effect(self, name: str, do: Callable[[], Any], *, writes: bool) -> Any:
-        process = self.current
-        if process is not None:
-            process.pace_s = _PACES_S[name.partition(" ")[0]]
-            if name.startswith("s3 GetObject") and process.name.startswith("AggregateShard"):
-                process.pace_s /= _READERS
-        return super().effect(name, do, writes=writes)
-
-    def spawn(self, name: str, kind: Any, do: Callable[[], Any]) -> Process:
-        process = super().spawn(name, kind, do)
-        process.ended.then(lambda: self.processes.remove(process))
-        return process
+    @property
+    def holds(self) -> bool:
+        return self.most is None or self.count <= self.most
 
 
-@dataclass
-class World:
-    """One run. ``waves`` is how often the machines are full until all is done, if ``machines`` does
-    not say how many there are. ``storms`` are times (s from the start) at which every machine is
-    taken away at once.
+def run_of(crowd: Crowd) -> Execution:
+    """Run it; every input has to be settled and nothing may break.
+
+    Raises:
+        AssertionError: something is wrong with the run, or with the simulation.
     """
+    execution = crowd.run()
+    assert execution.status == "SUCCEEDED", (execution.error, execution.cause)
+    assert not crowd.stack.lambdas.broken, crowd.stack.lambdas.broken[:3]
+    assert not crowd.stack.queues.dead
+    told = crowd.accounting()
+    assert told["done"] + told["failed"] == told["inputs"] == crowd.inputs
+    return execution
 
-    inputs: int
-    pack: int = 1
-    shard_size: int = 10_000
-    waves: int = 20
-    machines: int | None = None
-    reclaims_an_hour: float = 0.05
-    start_failures: float = 0.0002
-    storms: tuple[float, ...] = ()
-    rows: int = 3
-    seed: int = 1
-    traced: Collection[str] = ()
-    forgets: bool = True
-    progress: Callable[[str], None] = lambda text: None
-    reclaimed: int = 0
-    storm_children: list[int] = field(default_factory=list)
-    is_over: bool = False
 
-    def __post_init__(self) -> None:
-        self.dice = Dice(self.seed, {"start failure": self.start_failures})
-        self.kernel = Parallel(self.dice)
-        children = math.ceil(self.inputs / self.pack)
-        machines = self.machines or max(1, math.ceil(children / VCPUS / self.waves))
-        self.stack = Stack(self.kernel, machines=machines, SHARD_SIZE=str(self.shard_size))
-        for fleet in self.stack.batch.fleets.values():
-            fleet.slots = VCPUS
-        self.farm = Farm(self.stack, rows=self.rows)
-        self.stack.batch.make_container = self.farm.container
-        self.counts = Counts(self.stack, self.traced)
-        self._forget_what_ends()
+def of_many(crowd: Crowd, execution: Execution) -> list[Figure]:
+    """What a run of many shards took."""
+    counts, states, told = crowd.counts, crowd.stack.states, crowd.accounting()
+    shards = len(execution.children)
+    transitions = of_shards(counts.transitions, execution)
+    # The functions that a Map of many shards or a storm of events calls: the sweep is beside.
+    asked = {
+        call: sum(counts.of(f"batch {call}", function) for function in _TRACED)
+        for call in ("SubmitJob", "DescribeJobs", "ListJobs", "TerminateJobs")
+    }
+    s3 = sum(count for (_, call), count in counts.calls.items() if call.startswith("s3 "))
+    return [
+        Figure("shards", shards),
+        Figure("containers started", crowd.stack.batch.attempts),
+        Figure("machines reclaimed", crowd.reclaimed),
+        Figure("attempts that were interrupted", sum(told["interruptions"].values())),
+        Figure("rounds", told["rounds"], others="an array a shard at the least"),
+        *(Figure(f"{call} a shard", count / shards) for call, count in asked.items() if count),
+        Figure("Batch's calls by the sweep, in all", counts.of("batch ListJobs", "StopRun")),
+        Figure(
+            "Batch's calls in the busiest second behind the start",
+            counts.busiest_second(after_start(crowd)),
+            BATCH_CALLS_A_SECOND,
+        ),
+        Figure(
+            "SubmitJob in the busiest second",
+            counts.busiest_second(counts.submitted_at),
+            BATCH_CALLS_A_SECOND,
+        ),
+        Figure("Batch's calls in the busiest second", counts.busiest_second(counts.batch_at)),
+        Figure("transitions of a shard, the most", max(transitions), 10, "20,000 (one an input)"),
+        Figure("transitions in all", states.transitions, others="2 an input"),
+        Figure("S3 requests of the functions, an input", s3 / crowd.inputs),
+        Figure("messages in the queue, in all", crowd.stack.queues.sent),
+        Figure("largest state, bytes", states.largest_state, 8 * KIB),
+        Figure("largest payload, bytes", states.largest_payload, 8 * KIB),
+        *sizes(counts.largest),
+    ]
 
-    # -- the run
 
-    def run(self) -> Execution:
-        """Upload the request and let time pass until nothing goes on; the execution."""
-        self.began = self.kernel.now
-        self.cpu_s = -time.process_time()
-        listed = "".join(f"s3://{DATA}/ligands/{n:07d}.sdf\n" for n in range(self.inputs))
-        self._put(DATA, "lists/all.txt", listed.encode())
-        self._put(INTAKE, "a-run.json", json.dumps(self._request()).encode())
-        self.stack.bus.start_schedules()
-        self._reclaim_sometime()
-        for at in self.storms:
-            self.kernel.after(at, self._storm)
-        while not self._is_quiet():
-            until = self.kernel.now + _STEP_S
-            self.kernel.run(until=until)
-            self.kernel.now = max(self.kernel.now, until)
-        self.is_over = True
-        self.stack.bus.stop_schedules()
-        (execution,) = self.stack.states.executions.values()
-        self.hours = ((execution.ended_at or 0.0) - self.began) / 3600
-        self.cpu_s += time.process_time()
-        return execution
+def after_start(crowd: Crowd) -> list[float]:
+    """When Batch was called, but for the first minute, in which the Map begins its shards."""
+    first = min(crowd.counts.batch_at)
+    return [at for at in crowd.counts.batch_at if at > first + 60.0]
 
-    def accounting(self) -> dict[str, Any]:
-        """What the run says of itself."""
-        found = self.stack.s3.buckets[DATA]["out/results/accounting.json"]
-        return dict(json.loads(found.body))
 
-    def _request(self) -> dict[str, Any]:
-        return {
-            "name": "a-million",
-            "input": f"s3://{DATA}/lists/all.txt",
-            "output": f"s3://{DATA}/out/",
-            "tool": "toy",
-            "options": {},
-            "image": IMAGE,
-            "inputs_per_job": self.pack,
-        }
+def sizes(largest: Counter[str]) -> list[Figure]:
+    """The largest of what is sent and kept."""
+    limits = {"container overrides": MAX_OVERRIDES_CHARS, "control document: rounds": 8 * KIB}
+    limits["answer of a function"] = 8 * KIB
+    return [
+        Figure(f"largest {what}, bytes", size, limits.get(what))
+        for what, size in sorted(largest.items())
+    ]
 
-    def _put(self, bucket: str, key: str, body: bytes) -> None:
-        self.stack.s3.change(bucket, key, stored(body))
 
-    def _is_quiet(self) -> bool:
-        stack = self.stack
-        if not stack.states.executions or stack.states.running():
-            return False
-        return not (stack.batch.active() or stack.queues.waiting() or stack.bus.digest())
+def of_one_quiet_shard(inputs: int = SHARD) -> list[Figure]:
+    """What one shard takes that nothing interrupts."""
+    crowd = Crowd(inputs, shard_size=inputs, reclaims_an_hour=0, start_failures=0, forgets=False)
+    run_of(crowd)
+    calls = crowd.counts.of_shard[0]
+    submits = sum(count for (_, call), count in calls.items() if call == "SubmitJob")
+    lists, remains = _lists_to_detect(crowd)
+    assert remains == 0
+    failed = crowd.accounting()["failed"]
+    thousands = -(-inputs // 1000)
+    return [
+        Figure("SubmitJob", submits, 1, "1; ~9 calls an input"),
+        Figure("DescribeJobs and ListJobs", sum(calls.values()) - submits, 2, "0; see above"),
+        Figure(
+            f"list requests to find what remains ({failed} failed)",
+            lists,
+            thousands + failed // 1000,
+            f"{inputs:,} HEAD; {4 * thousands} lists of all outputs",
+        ),
+    ]
 
-    # -- machines are taken away
 
-    def _reclaim_sometime(self) -> None:
-        """A Poisson process over all machines."""
-        machines = list(self.stack.batch.fleets["spot"].machines)
-        rate = max(1, len(machines)) * self.reclaims_an_hour / 3600
-        in_s = self.dice.random.expovariate(rate) if rate else math.inf
-        # Machines come and go: nothing is drawn for longer than a minute.
-        if in_s > _STEP_S:
-            self._later(_STEP_S, self._reclaim_sometime)
-            return
+def _lists_to_detect(crowd: Crowd) -> tuple[int, int]:
+    """The list requests that DetectRestarts makes once all markers are there; what remains."""
+    objects = crowd.stack.s3.buckets[CONTROL]
+    (key,) = (key for key in objects if key.endswith("/run.json"))
+    run = parse_run_document(objects[key].body)
+    calls = crowd.stack.s3.calls
+    before = calls["ListObjectsV2"]
+    detected = detect_restarts(crowd.stack.services(), run.run_id, 0, run.owner)
+    return calls["ListObjectsV2"] - before, detected["remains"]
 
-        def reclaim_one() -> None:
-            fleet = self.stack.batch.fleets["spot"]
-            here = [each for each in fleet.machines if not each.noticed]
-            if here:
-                self._take(self.dice.random.choice(here), notice=self.dice.random.random() < 0.5)
-            self._reclaim_sometime()
 
-        self._later(in_s, reclaim_one)
+def of_storms(children: int, shard_size: int, *, storms: int, limit: int | None) -> list[Figure]:
+    """What it takes when all machines of so many children go at once, ``storms`` times.
 
-    def _storm(self) -> None:
-        running = 0
-        for machine in list(self.stack.batch.fleets["spot"].machines):
-            running += len(machine.attempts)
-            self._take(machine, notice=False)
-        self.storm_children.append(running)
+    Batch starts children again by itself; with the third storm it gives them up, all at once.
+    """
+    crowd = Crowd(
+        children,
+        shard_size=shard_size,
+        machines=-(-children // 96),
+        reclaims_an_hour=0,
+        start_failures=0,
+        storms=tuple(300.0 * number for number in range(1, storms + 1)),
+        most_a_second=limit,
+    )
+    run_of(crowd)
+    counts = crowd.counts
+    return [
+        Figure("children taken away at once", min(crowd.storm_children)),
+        Figure("rounds", crowd.accounting()["rounds"]),
+        Figure(
+            "Batch's calls in the busiest second behind the start",
+            counts.busiest_second(after_start(crowd)),
+            BATCH_CALLS_A_SECOND,
+        ),
+        Figure("Batch's calls in the busiest second", counts.busiest_second(counts.batch_at)),
+        Figure("of them refused and tried again", crowd.kernel.refused),
+    ]
 
-    def _take(self, machine: Machine, *, notice: bool) -> None:
-        fleet = self.stack.batch.fleets["spot"]
-        self.reclaimed += 1
-        if notice:
-            fleet.reclaim(machine)
-        else:
-            fleet.take_away(machine)
 
-    def _later(self, seconds: float, do: Callable[[], None]) -> None:
-        def unless_over() -> None:
-            if not self.is_over:
-                do()
+def of_memory(inputs: int = SHARD) -> list[Figure]:
+    """The most memory that a call of each function took for a whole shard, in MiB."""
+    crowd = Crowd(inputs, shard_size=inputs, rows=_ROWS, traced=_TRACED)
+    run_of(crowd)
+    return [
+        Figure(f"{name}, MiB", found / MIB, _allowed_mib(name) / 2)
+        for name, found in crowd.counts.peak_bytes.items()
+    ]
 
-        self.kernel.after(seconds, unless_over)
 
-    # -- memory
+def _allowed_mib(name: str) -> int:
+    document = template()
+    given = document["Globals"]["Function"]["MemorySize"]
+    properties = document["Resources"][f"{name}Function"]["Properties"]
+    return int(properties.get("MemorySize", given))
 
-    def _forget_what_ends(self) -> None:
-        states = self.stack.states
-        announce = states.announce
 
-        def announced(execution: Execution) -> None:
-            announce(execution)
-            if execution.parent is not None and not execution.is_running:
-                assert execution.item is not None
-                shard = int(execution.item["Value"]["shard"])
-                self._forget(str(execution.input["run_id"]), shard)
+def main() -> int:
+    """Print all figures; 1 if one is above its aim."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--inputs", type=int, default=1_000_000)
+    parser.add_argument("--pack", type=int, default=1, help="inputs a child")
+    parser.add_argument("--children", type=int, default=3000, help="children of a storm")
+    given = parser.parse_args()
+    # Millions of objects live long: looking through all of them again and again takes hours.
+    gc.set_threshold(200_000, 50, 1000)
+    holds = True
+    for title, figures in _passes(given.inputs, given.pack, given.children):
+        say(f"== {title}")
+        for figure in figures:
+            holds = holds and figure.holds
+            _print(figure)
+    return 0 if holds else 1
 
-        states.announce = announced
 
-    def _forget(self, run_id: str, shard: int) -> None:
-        """Drop the objects and the children of a shard that nobody looks at any more."""
-        hours = (self.kernel.now - self.began) / 3600
-        self.progress(f"{hours:6.2f} h: shard {shard} has ended")
-        if not self.forgets:
-            return
-        self.farm.forget(shard)
-        objects = self.stack.s3.buckets[DATA]
-        for folder in ("shards", f"markers/{run_id}", f"parts/{run_id}"):
-            below = f"out/{folder}/{shard:06d}/"
-            for key in list(objects.irange(below, below + "~")):
-                del objects[key]
-        for job in self.stack.batch.parents.values():
-            if job.status in ENDED and f"-{shard:06d}-" in job.spec.name:
-                for child in job.children:
-                    self.stack.batch.jobs.pop(child.id, None)
-                job.children = []
+def _passes(inputs: int, pack: int, children: int):
+    began = time.process_time()
+    crowd = Crowd(inputs, pack, traced=("EnumerateInputs", "MergeResults"), progress=_progress)
+    execution = run_of(crowd)
+    figures = of_many(crowd, execution)
+    cpu_s, mib = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    took = f"{crowd.hours:.1f} virtual hours; {cpu_s:,.0f} s of CPU, {mib / KIB:,.0f} MiB"
+    yield f"{inputs:,} inputs, {pack} a child ({took})", figures
+    memory = [(f"{name}, MiB", found / MIB) for name, found in crowd.counts.peak_bytes.items()]
+    yield "memory for all inputs", [Figure(what, found) for what, found in memory]
+    del crowd, execution
+    yield f"{SHARD:,} inputs, nothing interrupted", of_one_quiet_shard()
+    each = -(-children // _AT_ONCE)
+    for storms, said in ((1, "one storm"), (3, "three storms")):
+        title = f"{said} over {children:,} children in {_AT_ONCE} shards"
+        yield title, of_storms(children, each, storms=storms, limit=None)
+    title = f"the same, Batch refuses what is above {BATCH_CALLS_A_SECOND} a second"
+    yield title, of_storms(children, each, storms=3, limit=BATCH_CALLS_A_SECOND)
+    yield f"memory for a shard of {SHARD:,} inputs, {_ROWS} molecules each", of_memory()
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{text} ")
+
+
+def say(line: str) -> None:
+    """Print a line at once: the next may take minutes."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _print(figure: Figure) -> None:
+    count = f"{figure.count:,.2f}".rstrip("0").rstrip(".")
+    aim = "" if figure.most is None else f"<= {figure.most:,.0f}"
+    mark = "" if figure.holds else "  MISSED"
+    say(f"{figure.what:56} {count:>12}  {aim:10}  {figure.others}{mark}".rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
