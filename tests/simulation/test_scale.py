@@ -1,4 +1,4 @@
-"""What the functions ask of AWS for many inputs, counted at small sizes; for a million: make scale."""
+"""What the functions ask of AWS for many inputs, at small sizes; for a million there is make scale."""
 
 import pytest
 
@@ -23,7 +23,8 @@ def test_counts_of_several_shards_hold_while_machines_are_reclaimed():
     figures = scale.of_many(crowd, scale.run_of(crowd))
     assert not missed(figures)
     told, batch = crowd.accounting(), crowd.stack.batch
-    assert crowd.reclaimed and told["interruptions"]["interrupted"]
+    assert crowd.reclaimed
+    assert told["interruptions"]["interrupted"]
     assert told["rounds"] > 2
     # Nothing is unknown of what the containers took.
     assert (told["attempts"], told["at_least"]) == (batch.attempts + failed_to_start(crowd), False)
