@@ -27,6 +27,15 @@ ECONOMIES = (
         "the token times out, and the shard is looked at again",
     ),
     Economy(
+        "an end is committed before tokens are answered",
+        "whoever stores a token in between looks at the shard, and comes to the same end",
+    ),
+    Economy(
+        "an earlier epoch's accounts count only while their outcome is frozen",
+        "they are of an outcome that was whole, and a shard of which no newer ones were written "
+        "says so by what remains",
+    ),
+    Economy(
         "the part with the most progress is the one to go on from",
         "any part whose chain is whole leads to the same outputs",
     ),

@@ -101,18 +101,6 @@ ENDS = (
         ),
     ),
     Mutation(
-        "accounts of this epoch",
-        "an earlier epoch's accounts count only while their outcome is frozen",
-        "they count",
-        (
-            Edit(
-                "src/drydock/merging.py",
-                "if written is not None and is_of_it and written.epoch == run.epoch:",
-                "if written is not None and is_of_it:",
-            ),
-        ),
-    ),
-    Mutation(
         "epoch of a stop",
         "a stop stops the epoch that it was meant for",
         "it stops whichever there is",
@@ -123,7 +111,7 @@ ENDS = (
                 "    stop = replace(stop, epoch=document.epoch)\n",
             ),
         ),
-        deeds=("stops", "stops now"),
+        scene="misconfiguration beside takeover",
     ),
     Mutation(
         "a new epoch goes on",
@@ -175,7 +163,7 @@ ENDS = (
                 "",
             ),
         ),
-        scene="late abort of a job",
+        scene="abort beside takeover",
     ),
     Mutation(
         "jobs before owner",
@@ -197,7 +185,7 @@ ENDS = (
                 "    run = Documents(services.store, bucket).run(run_id).value\n",
             ),
         ),
-        scene="late abort of a job",
+        scene="abort beside takeover",
     ),
     Mutation(
         "abort",
@@ -216,6 +204,7 @@ ENDS = (
                 "    if not services.executions.is_running(run.owner):\n        return Ended()\n",
             ),
         ),
+        scene="abort of an owner",
     ),
     Mutation(
         "stops carried out",
@@ -228,6 +217,6 @@ ENDS = (
                 "    if False:\n",
             ),
         ),
-        deeds=("stops", "stops now"),
+        scene="stop of a job",
     ),
 )

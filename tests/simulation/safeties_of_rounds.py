@@ -247,26 +247,6 @@ ROUNDS = (
         ),
     ),
     Mutation(
-        "end first",
-        "an end is committed before tokens are answered",
-        "tokens are answered first",
-        (
-            Edit(
-                _ADVANCING,
-                "            is_recorded = document.ended is not None",
-                "            answer_tokens(services, run_id, document.shard, ending)\n"
-                "            is_recorded = document.ended is not None",
-            ),
-            Edit(
-                _ADVANCING,
-                "            answer_tokens(services, run_id, document.shard, ending)\n"
-                "            return True",
-                "            return True",
-            ),
-        ),
-        scene="last event beside timeout",
-    ),
-    Mutation(
         "dead tokens",
         "a token that nobody waits on any more keeps none from its answer",
         "the answer to it is an error",

@@ -205,6 +205,11 @@ WORK = (
                 "        skip_again(services.store, run, document.shard, collected.bad)\n",
                 "",
             ),
+            Edit(
+                "src/drydock/outcome.py",
+                "voided = [name for name in bad if not _is_skipped(name)]",
+                "voided = list(bad)",
+            ),
         ),
         deeds=("cuts a marker",),
     ),

@@ -303,7 +303,8 @@ def _check_jobs(world: SceneWorld) -> None:
     # Whoever takes a claim over looks for its job first; nobody here is so slow as to ask later.
     often = [name for name, asked in world.batch.asked.items() if asked > 1]
     assert not often, f"more than one asked for a job of {often}"
-    names = Counter(job.request.name for job in jobs if job.reason != SUPERSEDED)
+    kept = [job for job in jobs if job.job_id in recorded or job.reason not in _TAKEN_AWAY]
+    names = Counter(job.request.name for job in kept)
     assert all(count == 1 for count in names.values()), f"two jobs of a round: {names}"
 
 
