@@ -6,8 +6,7 @@ SHELL := /bin/sh
 REQUEST ?= examples/vina/run.json
 DIRECTORY ?= .drydock
 ARGS ?=
-# make chaos: how many inputs, how long the storm; without a SEED each is another.
-INPUTS ?= 300
+# make chaos: how long the storm; without a SEED each is another.
 SECONDS ?= 180
 # make simulate: how many histories, from which seed on.
 SEEDS ?= 3000
@@ -23,7 +22,7 @@ export PYTHONPATH := src:.
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint types validate build bench simulate mutate exhaust chaos prove wheel image test-containers schema lock clean \
+.PHONY: help run tools history test lint types validate build bench simulate mutate exhaust scale chaos prove wheel image test-containers schema lock clean \
 	environment environment-test environment-lint environment-sam environment-wheel
 
 help: ## this list
@@ -70,10 +69,13 @@ mutate: environment-test ## each safety taken out: which history notices; ARGS="
 exhaust: environment-test ## every interleaving of small scenes, with crashes and lost answers; FAULTS=2, ARGS='"two rounds"' for one
 	@$(python) -m tests.simulation.exhaustion $(if $(FAULTS),--faults "$(FAULTS)") $(ARGS)
 
-chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS and SECONDS as you like
-	@$(python) -m tests.chaos --inputs "$(INPUTS)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
+scale: environment-test ## what a million inputs ask of AWS, in virtual time; INPUTS as you like, ARGS="--pack 100" for packs
+	@$(python) -m tests.simulation.scale --inputs "$(or $(INPUTS),1000000)" $(ARGS)
 
-prove: lint types validate build test mutate exhaust ## everything that the gate asks for
+chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS and SECONDS as you like
+	@$(python) -m tests.chaos --inputs "$(or $(INPUTS),300)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
+
+prove: lint types validate build test mutate exhaust scale ## everything that the gate asks for
 
 wheel: environment-wheel ## the worker as a wheel in dist/, for images that are made elsewhere
 	@rm -f dist/*.whl
