@@ -1,4 +1,4 @@
-"""What the functions ask of AWS for many inputs, at small sizes; for a million there is make scale."""
+"""What the functions ask of AWS for many inputs, at small sizes; make scale counts a million."""
 
 import pytest
 
