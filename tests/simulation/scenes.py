@@ -42,16 +42,6 @@ def two_rounds(world: SceneWorld) -> Iterator[float | None]:
     yield
 
 
-def two_rounds_and_a_timeout(world: SceneWorld) -> Iterator[float | None]:
-    world.submit()
-    yield
-    world.end_twice(1)
-    yield
-    world.end_twice(2)
-    world.submit()
-    yield
-
-
 def two_submissions(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     world.submit()
@@ -337,14 +327,13 @@ def _variants(says: str, play: Any, name: str, **more: Any) -> tuple[Scene, Scen
 
 SCENES = (
     _scene("a claimant alone, and whoever comes after its death", one_submission),
-    _scene("each end of a job is told twice at once", two_rounds),
-    _scene("the same as a token times out", two_rounds_and_a_timeout),
+    _scene("each end of a job is told twice at once", two_rounds, faults=0),
     _scene("two tokens of one shard at once", two_submissions),
     _scene("the sweep beside a live claim", sweep_beside_claim),
     *_variants("the sweep beside who takes a claim over", expired_claim, "submitted"),
     *_variants("a token beside who does", expired_claim_and_timeout, "submitted"),
     _scene("a job's end as its token times out", event_beside_timeout),
-    _scene("a shard's end as its token times out", last_event_beside_timeout),
+    _scene("a shard's end as its token times out", last_event_beside_timeout, faults=0),
     _scene("the abort of an execution after another took over", late_abort),
     _scene("the same while a job of the old one goes on", late_abort_of_a_job),
     *_variants("a stop as a shard starts", stop_beside_submit, "now", still=_STOPPED, faults=0),
@@ -356,6 +345,7 @@ SCENES = (
         two_ticks_beside_a_stop,
         buckets=functools.partial(enumerated, stop_after_usd=0.0001),
         still=_STOPPED,
+        faults=0,
     ),
     _scene("two AggregateShard of a shard at once", two_aggregations, aggregates=True),
     _scene(
@@ -386,9 +376,13 @@ SCENES = (
         faults=0,
     ),
     _scene("an enumerator that dies anywhere", one_enumerates, buckets=unwritten, still=()),
-    _scene("two executions open one run at once", two_enumerate, buckets=unwritten, still=()),
+    _scene(
+        "two executions open one run at once", two_enumerate, buckets=unwritten, still=(), faults=0
+    ),
     _scene("one upload starts two executions", upload_delivered_twice, buckets=unwritten, still=()),
-    _scene("two uploads ask for one run", two_uploads_of_a_run, buckets=unwritten, still=()),
+    _scene(
+        "two uploads ask for one run", two_uploads_of_a_run, buckets=unwritten, still=(), faults=0
+    ),
     _scene(
         "a pilot is judged twice at once",
         pilot_judged_twice,
