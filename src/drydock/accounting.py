@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from drydock.effort import Effort, add_up_efforts
-from drydock.errors import Malformed
+from drydock.errors import Malformed, RunIncomplete, RunMisconfigured, RunStopped
 from drydock.shard_document import Ending
 
 
@@ -123,11 +123,11 @@ def verdict(accounts: Accounts, stop_reason: str | None, stop_text: str | None) 
     if stop_reason is None:
         return Verdict(
             "incomplete",
-            "RunIncomplete",
+            RunIncomplete.__name__,
             f"{told}; results/accounting.json says why, shard by shard; starting the same request "
             "again goes on with them",
         )
     text = (stop_text or "")[:_CAUSE_CHARACTERS]
     if stop_reason == "misconfiguration":
-        return Verdict("stopped", "RunMisconfigured", f"{text} ({told})")
-    return Verdict("stopped", "RunStopped", f"{stop_reason}: {text} ({told})")
+        return Verdict("stopped", RunMisconfigured.__name__, f"{text} ({told})")
+    return Verdict("stopped", RunStopped.__name__, f"{stop_reason}: {text} ({told})")

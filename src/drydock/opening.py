@@ -62,7 +62,9 @@ def _claim_output(services: Services, request: Request, values: dict[str, Any]) 
     output = parse_s3_uri(request.output).folder()
     identity = identity_of(values)
     card = {"run_id": services.unique(), "name": request.name, "identity": identity}
-    key = RunKeys("", output.key).run_card()
+    keys = RunKeys("", output.key)
+    key = keys.run_card()
+    _refuse_leftovers(services, request, keys)
     try:
         services.store.put_once(
             output.bucket, key, json.dumps(card, indent=2).encode(), content_type="application/json"
@@ -71,6 +73,22 @@ def _claim_output(services: Services, request: Request, values: dict[str, Any]) 
         found = services.store.get(output.bucket, key)
         return _same_run(request, identity, found.body)
     return str(card["run_id"])
+
+
+def _refuse_leftovers(services: Services, request: Request, keys: RunKeys) -> None:
+    """Refuse a prefix with a manifest and no card: it would pass for the new run's own."""
+    store, bucket = services.store, parse_s3_uri(request.output).bucket
+    left = next(iter(store.list(bucket, keys.manifest_folder(), page_size=1)), None)
+    if left is None:
+        return
+    try:
+        store.head(bucket, keys.run_card())
+    except NotFound:
+        told = (
+            f"output: {request.output!r} was given: it has the manifest of a run whose run.json is "
+            f"gone; remove s3://{bucket}/{keys.manifest_folder()} too, or choose another output"
+        )
+        raise RequestRejected([told]) from None
 
 
 def _same_run(request: Request, identity: dict[str, Any], body: bytes) -> str:

@@ -154,3 +154,13 @@ def test_an_abort_that_is_told_late_ends_nothing_of_the_epoch_after_it(world, ru
     event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
     assert stop_run(world.services, event) == Ended()
     assert not only_job(world).terminated
+
+
+def test_a_prefix_of_which_the_manifest_is_left_is_no_place_for_another_run(world, run_id):
+    world.executions.running.clear()
+    world.remove(DATA, "out/run.json")
+    with pytest.raises(RequestRejected, match="remove s3://drydock-data/out/manifest/ too"):
+        world.enumerate(world.request(), "two")
+    assert "out/run.json" not in world.keys(DATA, "out/")
+    with pytest.raises(RequestRejected, match="manifest of a run whose"):
+        world.enumerate(world.request(), "three")
