@@ -75,7 +75,7 @@ scale: environment-test ## what a million inputs ask of AWS, in virtual time; IN
 chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS and SECONDS as you like
 	@$(python) -m tests.chaos --inputs "$(or $(INPUTS),300)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
 
-prove: lint types validate build test mutate exhaust scale ## everything that the gate asks for
+prove: lint types validate build test simulate mutate exhaust scale chaos ## what the gate runs, and every proof that takes longer (an hour or two)
 
 wheel: environment-wheel ## the worker as a wheel in dist/, for images that are made elsewhere
 	@rm -f dist/*.whl
