@@ -30,11 +30,13 @@ CLOCKS_APART_S = 60.0
 
 @dataclass
 class Seen:
-    """What one process saw: when it listed what, and of which epoch it learnt what to do."""
+    """What one process saw: since when, when it listed what, and of which epoch it learnt what to
+    do."""
 
     listed: dict[str, float] = field(default_factory=dict)
     epoch: int | None = None
     run: RunDocument | None = None
+    began: float = 0.0
 
     def hear(self, key: str, body: bytes) -> None:
         """A worker read an object of the control bucket."""
@@ -44,15 +46,30 @@ class Seen:
             self.epoch = json.loads(body)["epoch"]
 
 
-def marker_comes_last(stack: Stack, meddled: Iterable[tuple[str, str]], key: str, body: bytes):
-    """A marker is written when everything that it names is there as it names it."""
+def marker_comes_last(
+    stack: Stack, changed: dict[tuple[str, str], float], seen: Seen | None, key: str, body: bytes
+) -> None:
+    """A marker is written when everything that it names is there as it names it, but for what
+    users changed after the worker began."""
     name = parse_marker_name(key.rpartition("/")[2])
     if name is None or name.kind != "done":
         return
     parts = [part for summary in parse_done(body, name) for part in summary.chain]
     outputs = [output for part in parts for output in part.outputs]
-    for output in _missing(stack, meddled, outputs):
+    began = 0.0 if seen is None else seen.began
+    late = {where for where, at in changed.items() if at >= began}
+    for output in _missing(stack, late, outputs):
         raise Violated(marker_comes_last, f"{key} names {output.key}")
+
+
+def duplicates_come_first(stack: Stack, key: str, body: bytes) -> None:
+    """A shard's task list is written when its duplicates have their markers."""
+    objects = stack.s3.buckets[stack.settings.data_buckets[0]]
+    shard = key.rpartition("/")[2].partition(".")[0]
+    for record in parse_tasks(body):
+        name = f"/{shard}/{record.place:05d}.skipped"
+        if record.duplicate_of is not None and not any(each.endswith(name) for each in objects):
+            raise Violated(duplicates_come_first, f"{key}: place {record.place}")
 
 
 def record_comes_last(stack: Stack, meddled: Iterable[tuple[str, str]], key: str, body: bytes):

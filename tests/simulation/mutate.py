@@ -132,7 +132,7 @@ def _by_scene(mutation: Mutation) -> Caught:
     try:
         search(scene, mutation.faults)
     except Violated as violated:
-        seen = repr(violated.__cause__)
+        seen = str(violated.__cause__)
         return Caught(mutation.name, seen.splitlines()[0], scene=scene.name, seen=str(violated))
     return Caught(mutation.name)
 

@@ -36,6 +36,10 @@ ECONOMIES = (
         "says so by what remains",
     ),
     Economy(
+        "a frozen shard is answered without a look at what remains of it",
+        "nothing remains, and AggregateShard keeps the outcome that is named",
+    ),
+    Economy(
         "the part with the most progress is the one to go on from",
         "any part whose chain is whole leads to the same outputs",
     ),

@@ -35,7 +35,7 @@ ENDS = (
                 "store.delete(run.output_bucket, key)",
             ),
         ),
-        scene="two aggregations that void",
+        deeds=("cuts a marker", "overwrites an output", "removes an output"),
     ),
     Mutation(
         "removal told first",
@@ -53,23 +53,6 @@ ENDS = (
             ),
         ),
         deeds=("cuts a marker", "overwrites an output", "removes an output"),
-    ),
-    Mutation(
-        "freeze",
-        "a shard whose outcome is frozen has ended, whatever is written later",
-        "a new epoch collects it anew",
-        (
-            Edit(
-                "src/drydock/decision.py",
-                '    if is_frozen_for(document, run):\n        return Answer("complete")\n',
-                "",
-            ),
-            Edit(
-                "src/drydock/advancing.py",
-                ' and not (job and job.state == "active") and not is_frozen_for(value, run):',
-                ' and not (job and job.state == "active"):',
-            ),
-        ),
     ),
     Mutation(
         "frozen once",

@@ -121,6 +121,8 @@ class Watch:
             self._check_marker(bucket, match, before, after)
         elif after is not None and _PART.fullmatch(key):
             grounds.record_comes_last(self.stack, self.meddled, key, after.body)
+        elif after is not None and key.endswith(".tasks"):
+            grounds.duplicates_come_first(self.stack, key, after.body)
 
     def _check_rounds(self, run_id: str, old: ShardDocument | None, new: ShardDocument) -> None:
         known = () if old is None else old.rounds
@@ -133,9 +135,7 @@ class Watch:
             grounds.withheld_places_wait(self.stack, run_id, old, new)
 
     def _check_outcome(self, key: str, body: bytes) -> None:
-        process = self.stack.kernel.current
-        seen = None if process is None else self._seen.get(process)
-        # What was written late says nothing of who wrote it.
+        seen = self._seen.get(self.stack.kernel.current)
         if seen is not None:
             grounds.outcome_rests_on_what_is_there(self.stack, self.meddled, seen, body)
             grounds.markers_speak(self.stack, self._marked, seen, key, body)
@@ -150,7 +150,8 @@ class Watch:
             voided_only_when_bad(self.stack, bucket, match, before)
         else:
             self._marked[key] = self.stack.kernel.now
-            grounds.marker_comes_last(self.stack, self.meddled, key, after.body)
+            seen = self._seen.get(self.stack.kernel.current)
+            grounds.marker_comes_last(self.stack, self.meddled, seen, key, after.body)
 
     # -- what processes saw
 
@@ -164,7 +165,7 @@ class Watch:
         bucket, _, key = name.partition("/")
         if isinstance(answer, Exception):
             return
-        seen = self._seen.setdefault(process, grounds.Seen())
+        seen = self._seen.setdefault(process, grounds.Seen(began=self.stack.kernel.now))
         if bucket == self.stack.settings.control_bucket:
             seen.hear(key, answer["Body"].getvalue())
         elif key.startswith(INPUT):
