@@ -78,6 +78,7 @@ def advance(services: Services, run_id: str, shard: int, ended: EndedJob | None 
             now=services.now(),
             first_delay_s=min(FIRST_DELAY_S, services.settings.reconcile_seconds / 4),
             max_memory_mib=services.settings.max_memory_mib,
+            believed_early_s=max(0.0, LEASE_S - services.settings.reconcile_seconds / 4),
         )
         try:
             if _carry_out(services, documents, look, decision):

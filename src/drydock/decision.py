@@ -123,12 +123,15 @@ def decide(
     now: float,
     first_delay_s: float,
     max_memory_mib: int,
+    believed_early_s: float = 0.0,
 ) -> Decision:
     """Say what to do about a shard.
 
     ``job`` must be given when :func:`needs_job` says so, ``facts`` unless that job is active.
     ``first_delay_s`` is the delay after the first round without progress; it doubles up to
     15 minutes. ``max_memory_mib`` is the most that a child is given after it ran out of memory.
+    ``believed_early_s`` is how long before its claim's lease ends Batch is believed that it knows
+    no job of a round.
     """
     ended = document.ended
     if ended and ended.epoch == run.epoch:
@@ -144,10 +147,11 @@ def decide(
     if current is not None and current.state == "submitted":
         if job is None or job.state == "active":
             return _about_active_job(run, current)
-        is_fresh = now < current.lease_until
+        seen_by = current.lease_until - believed_early_s
+        is_fresh = now < seen_by
         if job.state == "gone" and is_fresh:
             # DescribeJobs may not show a job that was submitted a moment ago.
-            return WaitUntil(current.lease_until)
+            return WaitUntil(seen_by)
         may_grow = max(current.memory_mib, _requested_mib(run)) < max_memory_mib
         delay_s = delay_after(document, job.failures, first_delay_s, may_grow=may_grow)
         return _about_ended_job(document, current, job, _known(facts), delay_s)

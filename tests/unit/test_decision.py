@@ -86,7 +86,9 @@ def after(*failures, progress=False, **changes):
     return shard(*rounds)
 
 
-def ask(document, *, run=run(), owner_running=True, job=None, facts=ALL, now=NOW, delay=60.0):  # noqa: B008
+def ask(
+    document, *, run=run(), owner_running=True, job=None, facts=ALL, now=NOW, delay=60.0, early=0.0
+):  # noqa: B008
     return decide(
         run,
         document,
@@ -96,6 +98,7 @@ def ask(document, *, run=run(), owner_running=True, job=None, facts=ALL, now=NOW
         now=now,
         first_delay_s=delay,
         max_memory_mib=MAX_MEMORY,
+        believed_early_s=early,
     )
 
 
@@ -201,6 +204,12 @@ def test_a_job_that_batch_does_not_show_yet_is_waited_for():
     # One of the owner before, too: closing its round would leave it running for nobody.
     entered = replace(fresh, epoch=2)
     assert ask(entered, run=run(epoch=2), job=JobView("gone")) == WaitUntil(1100.0)
+
+
+def test_where_batch_is_believed_early_a_job_that_is_gone_is_not_waited_for():
+    fresh = shard(a_round(lease_until=1100.0))
+    assert ask(fresh, job=JobView("gone"), early=90.0) == WaitUntil(1010.0)
+    assert ask(fresh, job=JobView("gone"), early=100.0) == CloseRound(False, 60.0, None)
 
 
 @pytest.mark.parametrize(
