@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from drydock import decision as decisions
 from drydock.children import has_grown, is_users_end, what_to_change, with_failures
-from drydock.decision import Decision, Facts, decide, is_frozen_for, needs_job
+from drydock.decision import Decision, Facts, Limits, decide, is_frozen_for, needs_job
 from drydock.detection import detect, shard_inputs
 from drydock.documents import Documents, Versioned
 from drydock.errors import Conflict, NotFound, RunMisconfigured
@@ -21,6 +21,7 @@ from drydock.jobs import REFUSED
 from drydock.keys import ControlKeys, job_name
 from drydock.run_document import RunDocument, Stop
 from drydock.services import Services
+from drydock.settings import Settings
 from drydock.shard_document import (
     Round,
     ShardDocument,
@@ -76,9 +77,7 @@ def advance(services: Services, run_id: str, shard: int, ended: EndedJob | None 
             job=look.job,
             facts=look.facts,
             now=services.now(),
-            first_delay_s=min(FIRST_DELAY_S, services.settings.reconcile_seconds / 4),
-            max_memory_mib=services.settings.max_memory_mib,
-            believed_early_s=max(0.0, LEASE_S - services.settings.reconcile_seconds / 4),
+            limits=_limits(services.settings),
         )
         try:
             if _carry_out(services, documents, look, decision):
@@ -86,6 +85,15 @@ def advance(services: Services, run_id: str, shard: int, ended: EndedJob | None 
         except Conflict:
             continue
     raise Conflict(f"run {run_id} shard {shard}: others changed its document {_TURNS} times")
+
+
+def _limits(settings: Settings) -> Limits:
+    """Where lost events are looked for sooner, other waits are shorter too."""
+    return Limits(
+        first_delay_s=min(FIRST_DELAY_S, settings.reconcile_seconds / 4),
+        max_memory_mib=settings.max_memory_mib,
+        believed_early_s=max(0.0, LEASE_S - settings.reconcile_seconds / 4),
+    )
 
 
 def _look(

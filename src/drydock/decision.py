@@ -32,6 +32,21 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What the stack sets.
+
+    ``first_delay_s`` is the delay after the first round without progress; it doubles up to
+    15 minutes. ``max_memory_mib`` is the most that a child is given after it ran out of memory.
+    ``believed_early_s`` is how long before its claim's lease ends Batch is believed that it knows
+    no job of a round.
+    """
+
+    first_delay_s: float
+    max_memory_mib: int
+    believed_early_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The shard has ended: commit that (unless it is), then answer every waiting token."""
 
@@ -121,17 +136,11 @@ def decide(
     job: JobView | None,
     facts: Facts | None,
     now: float,
-    first_delay_s: float,
-    max_memory_mib: int,
-    believed_early_s: float = 0.0,
+    limits: Limits,
 ) -> Decision:
     """Say what to do about a shard.
 
     ``job`` must be given when :func:`needs_job` says so, ``facts`` unless that job is active.
-    ``first_delay_s`` is the delay after the first round without progress; it doubles up to
-    15 minutes. ``max_memory_mib`` is the most that a child is given after it ran out of memory.
-    ``believed_early_s`` is how long before its claim's lease ends Batch is believed that it knows
-    no job of a round.
     """
     ended = document.ended
     if ended and ended.epoch == run.epoch:
@@ -147,13 +156,13 @@ def decide(
     if current is not None and current.state == "submitted":
         if job is None or job.state == "active":
             return _about_active_job(run, current)
-        seen_by = current.lease_until - believed_early_s
+        seen_by = current.lease_until - limits.believed_early_s
         is_fresh = now < seen_by
         if job.state == "gone" and is_fresh:
             # DescribeJobs may not show a job that was submitted a moment ago.
             return WaitUntil(seen_by)
-        may_grow = max(current.memory_mib, _requested_mib(run)) < max_memory_mib
-        delay_s = delay_after(document, job.failures, first_delay_s, may_grow=may_grow)
+        may_grow = max(current.memory_mib, _requested_mib(run)) < limits.max_memory_mib
+        delay_s = delay_after(document, job.failures, limits.first_delay_s, may_grow=may_grow)
         return _about_ended_job(document, current, job, _known(facts), delay_s)
     return _about_next_round(
         run,
@@ -161,7 +170,7 @@ def decide(
         _known(facts),
         owner_running=owner_running,
         now=now,
-        max_memory_mib=max_memory_mib,
+        max_memory_mib=limits.max_memory_mib,
     )
 
 

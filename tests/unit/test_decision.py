@@ -19,6 +19,7 @@ from drydock.decision import (
     Facts,
     JobView,
     Leave,
+    Limits,
     SubmitRound,
     TakeOverClaim,
     WaitUntil,
@@ -86,9 +87,10 @@ def after(*failures, progress=False, **changes):
     return shard(*rounds)
 
 
-def ask(
-    document, *, run=run(), owner_running=True, job=None, facts=ALL, now=NOW, delay=60.0, early=0.0
-):  # noqa: B008
+OPEN = run()
+
+
+def ask(document, *, run=OPEN, owner_running=True, job=None, facts=ALL, now=NOW, **limits):
     return decide(
         run,
         document,
@@ -96,9 +98,7 @@ def ask(
         job=job,
         facts=facts,
         now=now,
-        first_delay_s=delay,
-        max_memory_mib=MAX_MEMORY,
-        believed_early_s=early,
+        limits=Limits(limits.get("delay", 60.0), MAX_MEMORY, limits.get("early", 0.0)),
     )
 
 

@@ -22,6 +22,7 @@ from drydock.decision import (
     Facts,
     JobView,
     Leave,
+    Limits,
     SubmitRound,
     TakeOverClaim,
     WaitUntil,
@@ -122,8 +123,7 @@ class Shard(RuleBasedStateMachine):
             job=job,
             facts=self.facts(),
             now=self.now,
-            first_delay_s=60.0,
-            max_memory_mib=MAX_MEMORY,
+            limits=Limits(60.0, MAX_MEMORY),
         )
 
     def look(self):
