@@ -70,9 +70,7 @@ def expired_claim_and_timeout(world: SceneWorld, *, submitted: bool) -> Iterator
 def event_beside_timeout(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     yield
-    job = world.job()
-    if job is not None:
-        world.message(world.end_job(job, 1), "event")
+    world.end_once(1, "event")
     world.submit()
     yield
 
@@ -80,9 +78,7 @@ def event_beside_timeout(world: SceneWorld) -> Iterator[float | None]:
 def last_event_beside_timeout(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     yield
-    job = world.job()
-    if job is not None:
-        world.message(world.end_job(job, INPUTS), "event")
+    world.end_once(INPUTS, "event")
     world.submit()
     yield
 
@@ -121,9 +117,7 @@ def stop_beside_submit(world: SceneWorld, *, now: bool) -> Iterator[float | None
 def stop_beside_event(world: SceneWorld, *, now: bool) -> Iterator[float | None]:
     world.submit()
     yield
-    job = world.job()
-    if job is not None:
-        world.message(world.end_job(job, 1), "event")
+    world.end_once(1, "event")
     world.stop(now=now)
     yield
 
@@ -204,9 +198,7 @@ def aggregation_that_voids(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     yield
     world.settle(0, (_GONE,))
-    job = world.job()
-    if job is not None:
-        world.message(world.end_job(job, INPUTS), "event")
+    world.end_once(INPUTS, "event")
     yield
     world.aggregate()
     # A worker that found no marker: its put finds the one that is to be voided, or none.
@@ -218,9 +210,7 @@ def two_aggregations_that_void(world: SceneWorld) -> Iterator[float | None]:
     world.submit()
     yield
     world.settle(0, (_GONE,))
-    job = world.job()
-    if job is not None:
-        world.message(world.end_job(job, INPUTS), "event")
+    world.end_once(INPUTS, "event")
     yield
     world.aggregate()
     world.aggregate()

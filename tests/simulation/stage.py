@@ -112,6 +112,12 @@ class SceneWorld(SmallWorld):
         event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
         self.call("StopRun", event, "abort")
 
+    def end_once(self, settled: int, what: str) -> None:
+        """The recorded job ends; its event comes."""
+        job = self.job()
+        if job is not None:
+            self.message(self.end_job(job, settled), what)
+
     def end_twice(self, settled: int, failed: int = 0) -> None:
         """The recorded job ends; its event comes twice at once."""
         job = self.job()
