@@ -20,19 +20,20 @@ def scores_parquet(rows: list[dict[str, Any]]) -> bytes:
     The library is loaded here and not with the module: a run that has nothing new to tabulate
     does not pay for it.
     """
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    from arro3.core import Array, DataType, Table  # noqa: PLC0415
+    from arro3.io import write_parquet  # noqa: PLC0415
 
-    columns: dict[str, Any] = {"score": pa.array([row.get("score") for row in rows], pa.float64())}
+    scores = Array([row.get("score") for row in rows], DataType.float64())
+    columns: dict[str, Any] = {"score": scores}
     for name in TEXT_COLUMNS:
-        columns[name] = pa.array([row.get(name) for row in rows], pa.string())
+        columns[name] = Array([row.get(name) for row in rows], DataType.string())
     for name in NUMBER_COLUMNS:
-        columns[name] = pa.array([row.get(name) for row in rows], pa.int64())
+        columns[name] = Array([row.get(name) for row in rows], DataType.int64())
     for name in JSON_COLUMNS:
         texts = [json.dumps(row[name]) if name in row else None for row in rows]
-        columns[name] = pa.array(texts, pa.string())
+        columns[name] = Array(texts, DataType.string())
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    write_parquet(Table.from_pydict(columns), buffer, compression="zstd(1)")
     return buffer.getvalue()
 
 

@@ -20,7 +20,7 @@ PURE = {
 # Where the world's data come in: each with the one library that it is there for.
 TOOLS = ("tool", "vina", "dock38", "openmm", "program", "script", "command")
 OPTIONS = {f"{tool}_options" for tool in TOOLS}
-BORDERS = {"request": "pydantic", "settings": "os", "tables": "pyarrow", "checksums": "awscrt"}
+BORDERS = {"request": "pydantic", "settings": "os", "tables": "arro3", "checksums": "awscrt"}
 BORDERS |= dict.fromkeys(OPTIONS, "pydantic")
 # The only doors to AWS.
 ADAPTERS = {"access", "executions", "jobs", "messages", "multipart", "outages", "store"}
@@ -117,7 +117,7 @@ def test_only_two_functions_load_the_heavy_libraries(path):
     "path", sources("worker"), ids=lambda path: path.relative_to(ROOT / "worker").as_posix()
 )
 def test_the_worker_knows_neither_functions_nor_their_libraries(path):
-    theirs = {"functions", "local", "aws_lambda_powertools", "pydantic", "pyarrow", *AWS}
+    theirs = {"functions", "local", "aws_lambda_powertools", "pydantic", "arro3", *AWS}
     assert packages(path) & (theirs | {function.stem for function in FUNCTIONS}) == set()
     assert core_closure(path) <= PURE | {"access", "store", "multipart", "checksums"}
 
