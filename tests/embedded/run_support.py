@@ -61,12 +61,11 @@ class Outcome:
 class World:
     """The stack of template.yaml, with a receptor in its data bucket."""
 
-    def __init__(self, aws: EmbeddedAws) -> None:
+    def __init__(self, aws: EmbeddedAws, **parameters: str) -> None:
         self.aws = aws
         # A lost event must fail a test here, not be made good by the reconciliation.
-        self.stack = deploy(
-            aws, ROOT / "template.yaml", {**EMBEDDED_PARAMETERS, "ReconcileSeconds": "900"}
-        )
+        self.parameters = {**EMBEDDED_PARAMETERS, "ReconcileSeconds": "900", **parameters}
+        self.stack = deploy(aws, ROOT / "template.yaml", self.parameters)
         self.store = Store(aws.client("s3"), None)
         self.states = aws.client("stepfunctions")
         self.batch = aws.client("batch")
