@@ -12,6 +12,7 @@ import yaml
 from botocore.model import ListShape, Shape, StructureShape
 
 from local.names import ACCOUNT, function_arn, queue_arn, role_arn, rule_arn
+from local.parameters import TemplateError, Value
 from local.specs import (
     BucketSpec,
     EventSourceMappingSpec,
@@ -23,7 +24,7 @@ from local.specs import (
     StateMachineSpec,
     TargetSpec,
 )
-from local.template import Deployed, TemplateError, Value
+from local.template import Deployed
 
 if TYPE_CHECKING:
     from pathlib import Path

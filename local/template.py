@@ -9,12 +9,16 @@ from __future__ import annotations
 import base64
 import graphlib
 import hashlib
+import ipaddress
 import json
 import os
 import re
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from local.parameters import Document, TemplateError, Value, check_rules, parameter_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,16 +27,8 @@ if TYPE_CHECKING:
 LOCAL_CODE = "s3://local/"
 """Stands before a path of the checkout: the translator wants code to lie in S3 already."""
 
-Value = Any
-"""What an expression may be or give: any JSON."""
-Document = dict[str, Value]
-
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 _LITERAL = re.compile(r"\$\{!([^}]*)\}")
-
-
-class TemplateError(Exception):
-    """Raised when a template or its parameters say what CloudFormation would refuse."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +125,8 @@ class Resolver:
     Resources become known one after the other, with `add`. `pseudo` holds AWS::Region and the like.
 
     Raises:
-        TemplateError: a parameter that is unknown, missing or outside of its bounds.
+        TemplateError: a parameter that is unknown, missing or outside of its bounds, or a rule
+            between parameters that does not hold.
     """
 
     def __init__(
@@ -138,6 +135,7 @@ class Resolver:
         self._document = document
         self._pseudo = pseudo
         self._parameters = parameter_values(document.get("Parameters", {}), parameters)
+        check_rules(document.get("Rules", {}), self._parameters)
         self._deployed: dict[str, Deployed] = {}
 
     def add(self, deployed: Deployed) -> None:
@@ -229,6 +227,7 @@ class Resolver:
             "Fn::Split": self._split,
             "Fn::FindInMap": self._find_in_map,
             "Fn::GetAZs": self._availability_zones,
+            "Fn::Cidr": self._cidr,
             "Fn::Base64": lambda text: base64.b64encode(self.resolve(text).encode()).decode(),
         }
 
@@ -291,6 +290,15 @@ class Resolver:
         name = self.resolve(region) or self._pseudo["AWS::Region"]
         return [f"{name}{letter}" for letter in "abc"]
 
+    def _cidr(self, argument: list[Value]) -> list[str]:
+        block, count, host_bits = map(self.resolve, argument)
+        whole = ipaddress.ip_network(block)
+        parts = whole.subnets(new_prefix=whole.max_prefixlen - int(host_bits))
+        found = [str(part) for part in islice(parts, int(count))]
+        if len(found) < int(count):
+            raise TemplateError(f"{block} has no {count} parts of {host_bits} bits each")
+        return found
+
     def _condition(self, value: Value) -> bool:
         """Whether a condition holds, given by name or as an expression."""
         if isinstance(value, str):
@@ -324,57 +332,3 @@ def _intrinsic(value: Mapping[str, Value]) -> tuple[str, Value] | None:
     if name == "Condition" and not isinstance(argument, str):
         return None
     return (name, argument) if name in {"Ref", "Condition"} or name.startswith("Fn::") else None
-
-
-def parameter_values(
-    declared: Mapping[str, Document], given: Mapping[str, str]
-) -> dict[str, str | list[str]]:
-    """What Ref gives for each parameter: a text, or a list of texts for the list types.
-
-    Raises:
-        TemplateError: naming every parameter that is unknown, missing or outside of its bounds.
-    """
-    problems = [
-        f"{name}: the template has no such parameter" for name in given.keys() - declared.keys()
-    ]
-    values: dict[str, str | list[str]] = {}
-    for name, declaration in declared.items():
-        value = given.get(name, declaration.get("Default"))
-        if value is None:
-            problems.append(f"{name}: a value is needed ({declaration.get('Description', name)})")
-            continue
-        text = str(value)
-        problems += [f"{name}: {text!r} {problem}" for problem in _out_of_bounds(text, declaration)]
-        is_list = declaration["Type"] == "CommaDelimitedList" or declaration["Type"].startswith(
-            "List<"
-        )
-        values[name] = [word.strip() for word in text.split(",")] if is_list else text
-    if problems:
-        raise TemplateError("; ".join(sorted(problems)))
-    return values
-
-
-def _out_of_bounds(text: str, declaration: Document) -> Iterator[str]:
-    pattern = declaration.get("AllowedPattern")
-    if pattern is not None and not re.fullmatch(pattern, text):
-        yield f"is not {declaration.get('ConstraintDescription', 'of the form ' + pattern)}"
-    if "AllowedValues" in declaration:
-        allowed = [str(value) for value in declaration["AllowedValues"]]
-        if text not in allowed:
-            yield f"is none of {', '.join(allowed)}"
-    if len(text) > int(declaration.get("MaxLength", len(text))):
-        yield f"has {len(text)} characters, more than {declaration['MaxLength']}"
-    if declaration["Type"] == "Number":
-        yield from _number_out_of_bounds(text, declaration)
-
-
-def _number_out_of_bounds(text: str, declaration: Document) -> Iterator[str]:
-    try:
-        number = float(text)
-    except ValueError:
-        yield "is no number"
-        return
-    if number < float(declaration.get("MinValue", number)):
-        yield f"is below {declaration['MinValue']}"
-    if number > float(declaration.get("MaxValue", number)):
-        yield f"is above {declaration['MaxValue']}"

@@ -9,8 +9,9 @@ from botocore.exceptions import ClientError
 
 from local.deploy import EMBEDDED_PARAMETERS, STACK_IMAGE, deploy
 from local.embedded import EmbeddedAws
+from local.parameters import TemplateError
 from local.resources import substituted
-from local.template import TemplateError, read_template
+from local.template import read_template
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from local.template import Deployed, Resolver, TemplateError, parameter_values
+from local.parameters import TemplateError, check_rules, parameter_values
+from local.template import Deployed, Resolver
 
 PSEUDO = {"AWS::Region": "us-east-1", "AWS::AccountId": "123456789012", "AWS::StackName": "lab"}
 QUEUE = Deployed("Queue", "AWS::SQS::Queue", "https://queue", {"Arn": "arn:queue"})
@@ -35,6 +36,8 @@ def value(expression, **sections):
         ({"Fn::Select": ["0", {"Fn::GetAZs": ""}]}, "us-east-1a"),
         ({"Fn::Select": [0, {"Fn::GetAZs": "eu-west-1"}]}, "eu-west-1a"),
         ({"Fn::Base64": "text"}, "dGV4dA=="),
+        ({"Fn::Cidr": ["10.1.0.0/16", 2, 14]}, ["10.1.0.0/18", "10.1.64.0/18"]),
+        ({"Fn::Select": [1, {"Fn::Cidr": ["10.1.0.0/24", "4", "6"]}]}, "10.1.0.64/26"),
         ({"deep": [{"er": {"Ref": "Queue"}}]}, {"deep": [{"er": "https://queue"}]}),
         ({"Condition": {"Bool": {"a": "b"}}}, {"Condition": {"Bool": {"a": "b"}}}),
         ({"a": {"Ref": "AWS::NoValue"}, "b": 1}, {"b": 1}),
@@ -128,7 +131,7 @@ PARAMETERS = {
     "Name": {"Type": "String", "AllowedPattern": "[a-z]*", "Default": "", "MaxLength": 5},
     "Level": {"Type": "String", "AllowedValues": ["LOW", "HIGH"], "Default": "LOW"},
     "Count": {"Type": "Number", "MinValue": 1, "MaxValue": 10, "Default": 3},
-    "Names": {"Type": "CommaDelimitedList", "Default": ""},
+    "Names": {"Type": "CommaDelimitedList", "Default": "", "AllowedPattern": "[a-z]*"},
     "Subnets": {"Type": "List<AWS::EC2::Subnet::Id>", "Description": "where"},
 }
 
@@ -153,6 +156,7 @@ def test_a_parameter_is_its_value_or_its_default():
         ({"Count": "0"}, "Count: '0' is below 1"),
         ({"Count": "11"}, "Count: '11' is above 10"),
         ({"Count": "many"}, "Count: 'many' is no number"),
+        ({"Names": "a,B,c"}, "Names: 'B' is not of the form"),
     ],
 )
 def test_a_parameter_outside_of_its_bounds_is_refused(given, problem):
@@ -167,3 +171,52 @@ def test_all_problems_with_parameters_are_told_at_once():
     text = str(refused.value)
     assert text.count(";") == 2
     assert "Subnets: a value is needed (where)" in text
+
+
+NAMES_NEED_A_NAME = {
+    "RuleCondition": {"Fn::Not": [{"Fn::EachMemberEquals": [{"Ref": "Names"}, ""]}]},
+    "Assertions": [
+        {
+            "Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Name"}, ""]}]},
+            "AssertDescription": "Names go with a Name",
+        },
+        {
+            "Assert": {"Fn::EachMemberIn": [{"Ref": "Names"}, ["a", "b"]]},
+            "AssertDescription": "Names are a or b",
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"Name": "x"}, {"Names": "a,b", "Name": "x"}, {"Names": "a", "Name": "x"}]
+)
+def test_what_keeps_to_the_rules_is_taken(given):
+    values = parameter_values(PARAMETERS, {"Subnets": "s-1", **given})
+    check_rules({"NamesNeedAName": NAMES_NEED_A_NAME}, values)
+
+
+def test_a_broken_rule_is_told_in_its_own_words():
+    given = {"Subnets": "s-1", "Names": "a,c"}
+    rules = {"NamesNeedAName": NAMES_NEED_A_NAME}
+    with pytest.raises(TemplateError, match=r"^Names go with a Name; Names are a or b$"):
+        resolver(parameters=PARAMETERS, given=given, Rules=rules)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"Fn::Contains": [["a"], {"Ref": "Name"}]},
+        {"Fn::Equals": [{"Ref": "Nmae"}, ""]},
+        {"Fn::Equals": [{"Fn::Join": ["", {"Ref": "Names"}]}, ""]},
+    ],
+)
+def test_a_rule_with_a_function_that_is_not_known_here_is_refused(unknown):
+    values = parameter_values(PARAMETERS, {"Subnets": "s-1"})
+    with pytest.raises(TemplateError, match="not known here"):
+        check_rules({"Rule": {"Assertions": [{"Assert": unknown}]}}, values)
+
+
+def test_a_block_with_too_few_parts_is_refused():
+    with pytest.raises(TemplateError, match="no 3 parts of 15 bits"):
+        value({"Fn::Cidr": ["10.1.0.0/16", 3, 15]})
