@@ -55,6 +55,9 @@ validate: environment-sam ## sam validate --lint
 build: environment-sam ## sam build, with plain pip and python3.13
 	@folder=$$(sh scripts/find-python3.13) && PATH="$$folder:$$PATH" $(sam_environment) $(sam) build
 
+local-aws: environment ## the embedded AWS in the foreground, for sam local invoke: docs/sam_local.md (needs Docker)
+	@$(python) -m local serve $(ARGS)
+
 bench: environment-test ## the figures of benchmarks/README.md
 	@for name in planning slicing detect ranking outdock poses vina batch_children; do \
 		echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; \

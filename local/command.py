@@ -18,7 +18,10 @@ from rich.console import Console
 
 from drydock.request import request_schema
 from local import history
+from local.docker import DockerError
 from local.run import CANNOT_START, INTERRUPTED, CannotStart, Options, run
+from local.serve import Serving, serve
+from local.surroundings import DirectoryInUseError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,18 +33,35 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options.command == "history":
         return _history(options.directory, options.execution, console)
+    if options.command == "serve":
+        return _serve(Serving(options.directory, options.port, options.listen), console)
     return _run(Options(options.request, options.directory, options.reclaim), console)
 
 
-def _run(options: Options, console: Console) -> int:
+def _prepare(directory: Path) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
-    options.directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
-        filename=options.directory / "embedded.log",
+        filename=directory / "embedded.log",
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         level=logging.WARNING,
     )
+
+
+def _serve(serving: Serving, console: Console) -> int:
+    _prepare(serving.directory)
+    try:
+        return serve(serving, console)
+    except (DirectoryInUseError, DockerError, OSError) as error:
+        console.print(f"drydock: {error}", highlight=False, markup=False, soft_wrap=True)
+        return CANNOT_START
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(options: Options, console: Console) -> int:
+    _prepare(options.directory)
     try:
         return run(options, console)
     except CannotStart as error:
@@ -82,6 +102,15 @@ def _parser() -> argparse.ArgumentParser:
         dest="reclaim",
         action="store_false",
         help="let all machines live (else one is taken away in the middle)",
+    )
+    serving = commands.add_parser("serve", help="the embedded AWS for sam local, until Ctrl-C")
+    serving.add_argument("--directory", type=Path, default=Path(".drydock/local-aws"))
+    serving.add_argument("--port", type=int, default=0, help="else a free one")
+    serving.add_argument(
+        "--listen",
+        action="append",
+        metavar="ADDRESS",
+        help="listen there too; else on Docker's bridge, where containers look for this machine",
     )
     showing = commands.add_parser("history", help="what an execution did, step by step")
     showing.add_argument("execution", nargs="?", help="its name or how that begins; else the last")

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -65,18 +65,22 @@ class EmbeddedAws:
         directory: Path,
         *,
         port: int = 0,
+        also: Sequence[str] = (),
         vcpus: int = 2,
         machines: int = 2,
         stack_image: str | Callable[[], str] = "",
     ) -> None:
-        """Start it. Raises DirectoryInUseError, and OSError when the port is taken."""
+        """Start it, on 127.0.0.1 and on the addresses of `also`.
+
+        Raises DirectoryInUseError, and OSError when the port is taken.
+        """
         self.directory = directory.resolve()
         self.region = os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
         self._clients: dict[tuple[str, str], Any] = {}
         self._clients_lock = threading.Lock()
         self._closing = contextlib.ExitStack()
         try:
-            self._start(port, vcpus=vcpus, machines=machines, stack_image=stack_image)
+            self._start(port, also, vcpus=vcpus, machines=machines, stack_image=stack_image)
         except BaseException:
             self._closing.close()
             raise
@@ -168,7 +172,13 @@ class EmbeddedAws:
         self._pollers.callback(poller.close)
 
     def _start(
-        self, port: int, *, vcpus: int, machines: int, stack_image: str | Callable[[], str]
+        self,
+        port: int,
+        also: Sequence[str],
+        *,
+        vcpus: int,
+        machines: int,
+        stack_image: str | Callable[[], str],
     ) -> None:
         """Start every part; each pushes its own end, and they end in the opposite order."""
         closing = self._closing
@@ -187,8 +197,8 @@ class EmbeddedAws:
         )
         closing.callback(self.lambdas.close)
         self.gateway = Gateway()
-        self.gateway.listen(port)
         closing.callback(self.gateway.close)
+        self.gateway.listen(port, also)
         closing.enter_context(environment(self.gateway.port, self.directory))
         moto_backends.forget_everything()
         moto_backends.run_state_machines()

@@ -7,7 +7,7 @@ the signature itself. What has none is refused, but for the instance metadata be
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ class ApiCall:
 
 
 class Gateway:
-    """Serves on 127.0.0.1 from a thread; `services` and `metadata` may be filled in later.
+    """Serves from threads; `services` and `metadata` may be filled in later.
 
     A service that is not in `services` by then is moto's.
     """
@@ -46,8 +46,8 @@ class Gateway:
         self.metadata: WSGIApplication | None = None
         self.calls: deque[ApiCall] = deque(maxlen=_CALLS_KEPT)
         self._adding = threading.Lock()
-        self._server: BaseWSGIServer | None = None
-        self._thread: threading.Thread | None = None
+        self._servers: list[BaseWSGIServer] = []
+        self._threads: list[threading.Thread] = []
         self.port = 0
 
     @property
@@ -55,31 +55,35 @@ class Gateway:
         """The address to give to boto3."""
         return f"http://127.0.0.1:{self.port}"
 
-    def listen(self, port: int) -> None:
-        """Take the port (0: a free one). Raises OSError when it is in use."""
-        self._server = make_server(
-            "127.0.0.1", port, self, threaded=True, request_handler=_handler()
-        )
-        self.port = self._server.port
+    def listen(self, port: int, also: Sequence[str] = ()) -> None:
+        """Take the port (0: a free one) of 127.0.0.1, and the same of further addresses.
+
+        Raises OSError when it is in use, or when an address is not this machine's.
+        """
+        for address in ("127.0.0.1", *also):
+            server = make_server(address, port, self, threaded=True, request_handler=_handler())
+            self._servers.append(server)
+            port = self.port = server.port
 
     def serve(self) -> None:
         """Begin to answer."""
-        assert self._server is not None, "listen() comes first"  # noqa: S101 - for the type
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.05},
-            name="gateway",
-            daemon=True,
-        )
-        self._thread.start()
+        for server in self._servers:
+            thread = threading.Thread(
+                target=server.serve_forever,
+                kwargs={"poll_interval": 0.05},
+                name="gateway",
+                daemon=True,
+            )
+            thread.start()
+            self._threads.append(thread)
 
     def close(self) -> None:
         """Stop answering and give the port back."""
-        if self._server is not None:
-            if self._thread is not None:
-                self._server.shutdown()
-                self._thread.join()
-            self._server.server_close()
+        for server, thread in zip(self._servers, self._threads, strict=False):
+            server.shutdown()
+            thread.join()
+        for server in self._servers:
+            server.server_close()
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"

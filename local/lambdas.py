@@ -114,6 +114,10 @@ class Lambdas:
             raise FunctionUnknownError(f"Function not found: {name_or_arn}")
         return function
 
+    def functions(self) -> list[FunctionSpec]:
+        """All that are registered."""
+        return list(self._functions.values())
+
     def invoke(self, name_or_arn: str, payload: bytes) -> Outcome:
         """Call the function and wait for its answer. Raises LambdaError when it is not called."""
         function = self.function(name_or_arn)

@@ -157,6 +157,7 @@ def _function(deployment: Deployment, logical_id: str, properties: Properties) -
             role_arn=properties["Role"],
             reserved_concurrency=properties.get("ReservedConcurrentExecutions"),
             dead_letter_arn=properties.get("DeadLetterConfig", {}).get("TargetArn"),
+            logical_id=logical_id,
         )
     )
     return name, {"Arn": arn}

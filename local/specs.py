@@ -16,6 +16,7 @@ class FunctionSpec:
 
     `handler` is "module.attribute" below `code_directory`; `layers` are directories that are put on
     the path behind it (for a layer's content both the directory itself and its `python/`).
+    `logical_id` is what the template calls it, and `sam local` with it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class FunctionSpec:
     role_arn: str = ""
     reserved_concurrency: int | None = None
     dead_letter_arn: str | None = None
+    logical_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from drydock.errors import AlreadyExists
 from drydock.store import Store
 from drydock.uris import S3Uri
-from local.gateway import ApiCall
+from local.gateway import ApiCall, Gateway
 from local.specs import BucketSpec
 from worker.download import Wanted, download
 from worker.stop_signals import Stop
@@ -35,6 +35,27 @@ def test_an_unsigned_request_is_refused_in_s3s_words(aws, bucket):
         urllib.request.urlopen(f"{aws.endpoint_url}/{bucket}/key")
     assert refused.value.code == 403
     assert b"<Code>AccessDenied</Code>" in refused.value.read()
+
+
+def test_it_listens_where_it_is_told_to_and_nowhere_else():
+    gateway = Gateway()
+    gateway.listen(0, ["127.0.0.2"])
+    gateway.serve()
+    try:
+        for address in ("127.0.0.1", "127.0.0.2"):
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(f"http://{address}:{gateway.port}/lab/key")
+        with pytest.raises(urllib.error.URLError, match="refused"):
+            urllib.request.urlopen(f"http://127.0.0.3:{gateway.port}/lab/key")
+    finally:
+        gateway.close()
+
+
+def test_an_address_of_another_machine_is_refused():
+    gateway = Gateway()
+    with pytest.raises(OSError, match="assign"):
+        gateway.listen(0, ["192.0.2.1"])
+    gateway.close()
 
 
 def test_a_presigned_url_is_as_good_as_a_signature(aws, bucket):
