@@ -5,6 +5,7 @@ the signature itself. What has none is refused, but for the instance metadata be
 """
 
 import logging
+import socket
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -61,7 +62,16 @@ class Gateway:
         Raises OSError when it is in use, or when an address is not this machine's.
         """
         for address in ("127.0.0.1", *also):
-            server = make_server(address, port, self, threaded=True, request_handler=_handler())
+            # Werkzeug would print what is wrong and exit.
+            with socket.create_server((address, port)) as listening:
+                server = make_server(
+                    address,
+                    port,
+                    self,
+                    threaded=True,
+                    request_handler=_handler(),
+                    fd=listening.fileno(),
+                )
             self._servers.append(server)
             port = self.port = server.port
 
