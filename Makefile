@@ -52,8 +52,9 @@ types: environment-lint ## mypy --strict
 validate: environment-sam ## sam validate --lint
 	@$(sam_environment) $(sam) validate --lint
 
-build: environment-sam ## sam build, with plain pip and python3.13
+build: environment-sam ## sam build, with plain pip and python3.13; fails when a package is too large
 	@folder=$$(sh scripts/find-python3.13) && PATH="$$folder:$$PATH" $(sam_environment) $(sam) build
+	@.venv-sam/bin/python benchmarks/packages.py --check
 
 local-aws: environment ## the embedded AWS in the foreground, for sam local invoke: docs/sam_local.md (needs Docker)
 	@$(python) -m local serve $(ARGS)
