@@ -124,6 +124,7 @@ def check(history: History, dead: int) -> None:
     payloads_are_small(history)
     an_upload_starts_one_epoch(history)
     one_message_a_stop(history)
+    history.watch.overspent.check(history.stack, history.watch.stops)
     for run in history.living_runs():
         accounts_add_up(history, run)
         for shard in _shards(history, run):

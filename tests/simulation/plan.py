@@ -26,6 +26,7 @@ Deed = Literal[
     "removes an output",
     "changes an input",
     "empties the output",
+    "loses outputs",
 ]
 _DEEDS: tuple[tuple[Deed, int], ...] = (
     ("uploads again", 3),
@@ -182,6 +183,7 @@ def plan_of(seed: int) -> Plan:
         "max_rounds": chance.choice((2, 3, 8)),
     }
     actions += _emptying(Random(f"emptying {seed}"), len(actions))
+    actions += _losing(Random(f"losing {seed}"), len(actions))
     request |= _costs(Random(f"costs {seed}"))
     changes = tuple(_change(chance) for _ in range(8))
     return Plan(
@@ -219,6 +221,13 @@ def _emptying(chance: Random, number: int) -> tuple[Action, ...]:
     if chance.random() >= 0.06:
         return ()
     return (Action(number, round(3600 * chance.random(), 1), "empties the output", 0.0),)
+
+
+def _losing(chance: Random, number: int) -> tuple[Action, ...]:
+    """Now and then something removes outputs again and again, as a rule of a bucket's would."""
+    if chance.random() >= 0.04:
+        return ()
+    return (Action(number, 0.0, "loses outputs", 0.0),)
 
 
 def _costs(chance: Random) -> dict[str, Any]:

@@ -202,4 +202,48 @@ ENDS = (
         ),
         scene="stop of a job",
     ),
+    Mutation(
+        "budget",
+        "a run that has spent more than its budget is stopped",
+        "it goes on",
+        (
+            Edit(
+                "src/drydock/spending.py",
+                "if run.active_stop is not None or spent <= cap:",
+                "if True:",
+            ),
+        ),
+    ),
+    Mutation(
+        "pilot's verdict",
+        "a pilot that fails stops its run",
+        "its run goes on",
+        (
+            Edit(
+                "src/drydock/judging.py",
+                "    elif verdict.stop is not None:\n",
+                "    elif False:\n",
+            ),
+        ),
+        scene="pilot judged twice",
+    ),
+    Mutation(
+        "pilot first",
+        "nothing but the pilot is worked on before the pilot was judged",
+        "everything is begun at once",
+        (
+            Edit(
+                "src/drydock/enumeration.py",
+                "    if run.pilot:\n        return {",
+                "    if False:\n        return {",
+            ),
+        ),
+    ),
+    Mutation(
+        "vain work ends",
+        "a shard whose markers are never whole comes to an end",
+        "its inputs are worked off again and again",
+        (Edit("src/drydock/decision.py", "document.voidings >= max_rounds or ", ""),),
+        deeds=("loses outputs",),
+    ),
 )

@@ -38,6 +38,8 @@ def act(history: History, action: Action) -> None:
             history.put(DATA, changed.key, changed.planted(action.name).to_json())
         case "empties the output":
             _empty(history)
+        case "loses outputs":
+            _lose(history)
         case _:
             _meddle(history, action)
 
@@ -106,6 +108,16 @@ def _empty(history: History) -> None:
     for key in [key for key in history.stack.s3.buckets[DATA] if key.startswith(OUTPUT)]:
         history.stack.s3.change(DATA, key, None)
     history.stack.states.start(history.request())
+
+
+def _lose(history: History) -> None:
+    """Remove outputs soon after they are written, for an hour and a half."""
+    until = history.kernel.now + 5400
+    while history.kernel.now < until and history.calm_since is None:
+        objects = history.stack.s3.buckets[DATA]
+        for key in [key for key in objects if key.startswith(f"{OUTPUT}shards/")]:
+            history.stack.s3.change(DATA, key, None)
+        history.kernel.sleep(40.0)
 
 
 def _aimed(things: Sequence[T], action: Action) -> T:

@@ -16,7 +16,7 @@ from drydock.keys import parse_job_name
 from drydock.markers import parse_done, parse_failed, parse_marker_name, parse_skipped
 from drydock.run_document import RunDocument, parse_run_document
 from drydock.shard_document import Round, ShardDocument, parse_shard_document
-from tests.simulation import grounds
+from tests.simulation import costs, grounds
 from tests.simulation.plan import INPUT
 from tests.simulation.told import Violated
 
@@ -33,6 +33,7 @@ _ONCE_IN_DATA = re.compile(
 )
 _RESULTS = re.compile(r"(.*/)?results/")
 _RUN = re.compile(r"runs/([0-9a-f]{16})/run\.json")
+_SPEND = re.compile(r"runs/([0-9a-f]{16})/spend\.json")
 _SHARD = re.compile(r"runs/([0-9a-f]{16})/shards/([0-9]+)\.json")
 _PART = re.compile(r".*parts/[0-9a-f]{16}/[0-9]+/[0-9.]+\.json")
 _MARKER = re.compile(r"(.*)markers/([0-9a-f]{16})/([0-9]+)/(.*)")
@@ -63,6 +64,7 @@ class Watch:
     frozen: dict[tuple[str, str, str], str] = field(default_factory=dict)
     stops: list[tuple[str, int]] = field(default_factory=list)
     submitted: list[str] = field(default_factory=list)
+    overspent: costs.Overspent = field(default_factory=costs.Overspent)
     _looks: dict[Process, Look] = field(default_factory=dict)
     _seen: dict[Process, grounds.Seen] = field(default_factory=dict)
     # Since when markers of an end are there, by their keys.
@@ -115,6 +117,9 @@ class Watch:
             shard_document_goes_on(old_shard, new_shard)
             self._check_rounds(match[1], old_shard, new_shard)
             frozen_once(self.frozen, match[1], new_shard)
+        elif is_control and (match := _SPEND.fullmatch(key)) and after is not None:
+            swapped_only(self.stack, key, before)
+            self.overspent.look(self.stack, match[1], after.body)
         elif is_control and "/frozen/" in key and after is not None:
             self._check_outcome(key, after.body)
         elif not is_control and (match := _MARKER.fullmatch(key)):
@@ -133,6 +138,7 @@ class Watch:
         if old is not None and len(new.rounds) > len(known):
             grounds.round_is_named_last(self.stack, run_id, new)
             grounds.withheld_places_wait(self.stack, run_id, old, new)
+            costs.vain_work_ends(self.stack, run_id, old, new)
 
     def _check_outcome(self, key: str, body: bytes) -> None:
         seen = self._seen.get(self.stack.kernel.current)
@@ -196,6 +202,7 @@ class Watch:
                 looked_before_submitting(job, look)
                 grounds.adopted_before_submitted(self.stack, job, look.wrote)
                 grounds.submitted_in_its_epoch(self.stack, job, look.run)
+                costs.pilots_come_first(self.stack, job)
             except Violated as violated:
                 self._keep(violated)
 
