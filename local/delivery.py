@@ -22,18 +22,20 @@ class Letters:
         self._client = client
         self._queue_url = queue_url
 
-    def send(self, queue_arn: str, body: bytes, attributes: Mapping[str, str]) -> None:
-        """Put a message into the queue; why it is there stands in its attributes."""
+    def send(
+        self, queue_arn: str, body: bytes, attributes: Mapping[str, str], role: str = _CALLER
+    ) -> None:
+        """Put a message into the queue as `role`; why it is there stands in its attributes."""
         texts = {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
         }
-        self._client("sqs", _CALLER).send_message(
+        self._client("sqs", role).send_message(
             QueueUrl=self._queue_url(queue_arn), MessageBody=body.decode(), MessageAttributes=texts
         )
 
 
 class Delivery:
-    """Calls a target's own API, as a principal called `events`."""
+    """Calls a target's own API with the role of the rule's target, else as `events`."""
 
     def __init__(self, client: _Client, letters: Letters, lambdas: Lambdas) -> None:
         self._client = client
@@ -43,7 +45,7 @@ class Delivery:
     def __call__(self, target: TargetSpec, text: str) -> None:
         """Deliver the text. Raises TargetRefusedError, or whatever may pass."""
         try:
-            self._deliver(target.arn, text)
+            self._deliver(target.arn, text, target.role_arn or _CALLER)
         except LambdaError as error:
             raise TargetRefusedError(str(error)) from error
         except ClientError as error:
@@ -51,14 +53,14 @@ class Delivery:
                 raise TargetRefusedError(str(error)) from error
             raise
 
-    def _deliver(self, arn: str, text: str) -> None:
+    def _deliver(self, arn: str, text: str, role: str) -> None:
         service = arn.split(":")[2]
         if service == "lambda":
             self._lambdas.invoke_later(arn, text.encode())
         elif service == "sqs":
             self._letters.send(arn, text.encode(), {})
         elif service == "states":
-            states = self._client("stepfunctions", _CALLER)
+            states = self._client("stepfunctions", role)
             states.start_execution(stateMachineArn=arn, input=text)
         else:
             raise TargetRefusedError(f"nothing is delivered to {service} here")

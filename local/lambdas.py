@@ -79,7 +79,7 @@ class Lambdas:
         *,
         endpoint_url: Callable[[], str],
         region: str,
-        dead_letter: Callable[[str, bytes, Mapping[str, str]], None],
+        dead_letter: Callable[[str, bytes, Mapping[str, str], str], None],
     ) -> None:
         self._logs = directory / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -253,7 +253,9 @@ class Lambdas:
             attributes = {"RequestID": request_id, "ErrorCode": "200"}
             if outcome is not None:
                 attributes["ErrorMessage"] = outcome.document()["errorMessage"][:1024] or "-"
-            self._dead_letter(function.dead_letter_arn, payload, attributes)
+            # Lambda sends it with the function's own role.
+            role = function.role_arn or function.name
+            self._dead_letter(function.dead_letter_arn, payload, attributes, role)
 
 
 def _check(payload: bytes, limit_bytes: int) -> None:
