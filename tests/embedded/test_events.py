@@ -18,12 +18,7 @@ def story(request, tmp_path_factory):
     """With so many machines; without any, what is submitted waits."""
     directory = tmp_path_factory.mktemp("aws")
     with EmbeddedAws(directory, machines=request.param, stack_image=STACK_IMAGE) as aws:
-
-        def call(stem):
-            name = f"drydock-{stem.partition('.')[0].replace('_', '-')}"
-            return aws.lambdas.invoke(name, json.dumps(event(stem)).encode()).document()
-
-        yield Story(aws, call)
+        yield Story(aws)
 
 
 @pytest.mark.parametrize("story", [2], indirect=True)
