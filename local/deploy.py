@@ -1,7 +1,7 @@
 """Deploys a template onto the embedded AWS: `sam deploy` for one machine.
 
-Types that nothing runs here (roles, networks, permissions, …) get a made-up Ref and Arn, and are
-listed as such.
+The worker's image is pushed first, as one does before deploying on AWS. Types that nothing runs
+here (roles, networks, permissions, …) get a made-up Ref and Arn, and are listed as such.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local.names import ACCOUNT
+from local.images import push
+from local.names import ACCOUNT, DEFAULT_REGION
 from local.resources import Deployment, deploy_resource
 from local.template import Resolver, read_template
 
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
     from local.template import Deployed
 
 STACK_NAME = "drydock"
-STACK_IMAGE = "embedded.local/drydock/worker:current"
-"""The name under which the embedded Batch runs the worker of this checkout."""
+STACK_IMAGE = f"{ACCOUNT}.dkr.ecr.{DEFAULT_REGION}.amazonaws.com/drydock/worker:current"
+"""The name under which the embedded Batch runs the worker of this checkout; in another Region the
+stack's own ECR is that one's."""
 
 EMBEDDED_PARAMETERS: Mapping[str, str] = {
-    "VpcId": "vpc-0123456789abcdef0",
-    "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
     "WorkerImage": STACK_IMAGE,
     # A lost event costs seconds here and not hours.
     "ReconcileSeconds": "20",
@@ -77,6 +77,10 @@ def deploy(
     Raises:
         TemplateError: CloudFormation would refuse the template or the parameters.
     """
+    image = STACK_IMAGE.replace(f".{DEFAULT_REGION}.", f".{aws.region}.")
+    push(aws.client("ecr"), image, STACK_IMAGE)
+    if parameters.get("WorkerImage") == STACK_IMAGE:
+        parameters = {**parameters, "WorkerImage": image}
     document = read_template(template, aws.directory / "template-cache")
     pseudo = {
         "AWS::AccountId": ACCOUNT,

@@ -7,21 +7,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.batch.launching import (
+    Ended,
+    Reports,
+    StartError,
+    batch_variables,
+    file_stem,
+    given_variables,
+    way_to_aws,
+)
 from local.batch.machines import Machine
 from local.batch.model import Job
-from local.principals import credentials
+from local.images import digest_of
 from local.processes import Handle, WarmProcesses
 
 # What the stack's image has on its PATH, as modules of this interpreter.
 PROGRAMS = {"drydock-worker": "worker"}
 
 
-class StartError(Exception):
-    """The container could not be started; the message is what ECS gives as its reason."""
-
-
 @dataclass(frozen=True)
-class Launcher:
+class ProcessLauncher:
     """Starts attempts; everything that they leave behind is below `directory`.
 
     `stack_image` is the one image that can be run: the stack's own, by this interpreter.
@@ -33,9 +38,7 @@ class Launcher:
     region: str
     stack_image: Callable[[], str]
 
-    def start(
-        self, job: Job, attempt: int, machine: Machine, on_exit: Callable[[int], None]
-    ) -> Handle:
+    def start(self, job: Job, attempt: int, machine: Machine, reports: Reports) -> Handle:
         """Starts attempt number `attempt` (from 1) of a job. Raises StartError."""
         container = job.spec.container
         self._check_image(container["image"])
@@ -48,18 +51,28 @@ class Launcher:
             module, arguments = arguments[1], arguments[2:]
         elif module is None:
             arguments = [_find(program, env["PATH"]), *arguments]
-        return self.processes.start(
+        handle = self.processes.start(
             module=module,
             argv=arguments,
             env=env,
             cwd=root,
             log=self._log(job, attempt),
-            on_exit=on_exit,
+            on_exit=lambda code: reports.ended(Ended(code)),
         )
+        reports.started()
+        return handle
 
     def clean(self, job: Job, attempt: int) -> None:
         """Removes the container's own files; logs and volumes stay."""
         shutil.rmtree(self._root(job, attempt), ignore_errors=True)
+
+    def wipe(self, machine: Machine) -> None:
+        """The machine's disk is gone with it."""
+        machine.wipe()
+
+    def close(self) -> None:
+        """Kills all that runs."""
+        self.processes.close()
 
     def clean_all(self) -> None:
         """Removes what containers and machines of an earlier time left behind; logs stay."""
@@ -78,7 +91,7 @@ class Launcher:
 
     def _check_image(self, image: str) -> None:
         own = self.stack_image()
-        if image != own:
+        if image != own and not image.endswith(f"@{digest_of(own)}"):
             raise StartError(
                 f"CannotPullContainerError: Error response from daemon: manifest for {image} not "
                 f"found: manifest unknown: Requested image not found (the embedded AWS runs only "
@@ -87,42 +100,16 @@ class Launcher:
 
     def _environment(self, job: Job, attempt: int, machine: Machine, root: Path) -> dict[str, str]:
         """The whole environment: the image's, the job's, Batch's, and the way to this AWS."""
-        container = job.spec.container
-        endpoint = self.endpoint_url()
-        given = {v["name"]: v.get("value", "") for v in container.get("environment", [])}
         return {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "HOME": str(root),
             "LANG": "C.UTF-8",
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_dir()),
             "TMPDIR": str(root / "tmp"),
-            "AWS_REGION": self.region,
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{endpoint}/imds/{machine.id}",
-            **credentials(container.get("jobRoleArn", "")),
-            **_with_mounts(given, _mounts(job, machine)),
-            **_batch_variables(job, attempt),
+            **way_to_aws(job, machine, self.endpoint_url(), self.region),
+            **_with_mounts(given_variables(job), _mounts(job, machine)),
+            **batch_variables(job, attempt),
         }
-
-
-def file_stem(job: Job, attempt: int) -> str:
-    """The name of an attempt's files."""
-    return f"{job.id.replace(':', '-')}-{attempt}"
-
-
-def _batch_variables(job: Job, attempt: int) -> dict[str, str]:
-    """Source: the Batch user guide, "Job environment variables"; the index is for arrays alone."""
-    variables = {
-        "AWS_BATCH_JOB_ID": job.id,
-        "AWS_BATCH_JOB_ATTEMPT": str(attempt),
-        "AWS_BATCH_JQ_NAME": job.spec.queue.name,
-        "AWS_BATCH_CE_NAME": job.spec.queue.environment_name,
-    }
-    if job.parent is not None:
-        variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
-        variables["AWS_BATCH_JOB_ARRAY_SIZE"] = str(len(job.parent.children))
-    return variables
 
 
 def _mounts(job: Job, machine: Machine) -> dict[str, str]:

@@ -104,8 +104,6 @@ class Registry:
             raise RefusedError(
                 "The embedded AWS runs job definitions with containerProperties only"
             )
-        if request["containerProperties"].get("secrets"):
-            raise RefusedError("The embedded AWS does not inject secrets into containers")
         check_container(request["containerProperties"])
         check_complete(request["containerProperties"])
         check_retry_strategy(request.get("retryStrategy", {}))

@@ -34,7 +34,7 @@ from drydock.shard_document import (
     renew_claim,
 )
 from drydock.stops import put_and_tell
-from drydock.submission import job_request, write_round
+from drydock.submission import job_request, queue_arn, write_round
 
 # A function of ours lives 120 s at most while it submits; 60 s more and its claim is nobody's.
 LEASE_S = 180.0
@@ -297,13 +297,8 @@ def _take_over(services: Services, documents: Documents, look: Look, claimed: Ro
     services.messages.look_again(run.run_id, document.shard, LEASE_S)
     renewed = renew_claim(document, services.now() + LEASE_S)
     known = documents.replace_shard(run.run_id, look.document, renewed)
-    queue_arn = (
-        services.settings.spot_queue_arn
-        if claimed.queue == "spot"
-        else services.settings.on_demand_queue_arn
-    )
     name = job_name(run.run_id, document.shard, claimed.number)
-    job_id = services.jobs.find(queue_arn, name)
+    job_id = services.jobs.find(queue_arn(services.settings, run, claimed), name)
     if job_id is not None:
         documents.replace_shard(run.run_id, known, record_job(known.value, job_id))
     elif claimed.epoch != run.epoch:

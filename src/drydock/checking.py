@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from drydock.errors import DrydockError, NotFound, RequestRejected
-from drydock.images import is_allowed
+from drydock.images import is_allowed, parse_image
 from drydock.inputs import list_inputs, list_object
 from drydock.planning import MAX_PROBLEMS
 from drydock.records import is_packed
 from drydock.request import References
+from drydock.secret_arns import whole_secret
 from drydock.services import Services
 from drydock.slicing import slicing_problem
 from drydock.store import AccessDenied
@@ -29,13 +30,17 @@ _PAGE = 1000
 
 @dataclass(slots=True)
 class Checked:
-    """What the checks found. ``list_etag`` is that of the input when it is a list."""
+    """What the checks found.
+
+    ``list_etag`` is that of the input when it is a list, ``image`` what will run: a digest.
+    """
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     assets: dict[str, PinnedAsset] = field(default_factory=dict)
     dockfiles: PinnedAsset | None = None
     list_etag: str | None = None
+    image: str = ""
 
     def refuse_problems(self) -> None:
         """Refuse the request if anything is wrong with it.
@@ -66,9 +71,11 @@ def check_references(services: Services, given: References) -> Checked:
         _check_dockfiles(checked, given, found.folder())
     _check_size(services, checked)
     _check_image(services, checked, given)
-    if given.gpus:
+    _check_secrets(services, checked, given)
+    if given.gpus and services.settings.gpu_spot_queue_arn is None:
         checked.problems.append(
-            f"resources.gpus: {given.gpus} was given: this stack has no GPU environment"
+            f"resources.gpus: {given.gpus} was given: this stack has no GPU environment, and gets "
+            "one by its parameter GpuMaxVcpus"
         )
     return checked
 
@@ -213,9 +220,40 @@ def _check_size(services: Services, checked: Checked) -> None:
 
 
 def _check_image(services: Services, checked: Checked, given: References) -> None:
+    """Settle which image will run, before anything runs: a tag may name another one tomorrow.
+
+    Only the account's own registry can be asked; of all others the digest has to be known.
+    """
     settings = services.settings
-    if given.image is None:
-        return
-    if not is_allowed(given.image, settings.worker_image, settings.allowed_images):
+    reference = given.image or settings.worker_image
+    told = f"image: {reference!r} was given" if given.image else f"WorkerImage is {reference!r}"
+    if not is_allowed(reference, settings.worker_image, settings.allowed_images):
         allowed = ", ".join((settings.worker_image, *settings.allowed_images))
-        checked.problems.append(f"image: {given.image!r} was given: this stack may run {allowed}")
+        checked.problems.append(f"{told}: this stack may run {allowed}")
+        return
+    image = parse_image(reference)
+    _, _, _, region, account, *_ = settings.job_definition_arn.split(":")
+    digest = image.digest
+    if image.home == (account, region):
+        try:
+            digest = services.registry.digest(image)
+        except NotFound as error:
+            checked.problems.append(f"{told}: {error}")
+            return
+    if digest is None:
+        checked.problems.append(
+            f"{told}: outside of this account's ECR in {region} nobody can be asked which image "
+            f"that is: give it by its digest ({image.name}@sha256:…), or put a copy there"
+        )
+        return
+    checked.image = image.pinned(digest)
+
+
+def _check_secrets(services: Services, checked: Checked, given: References) -> None:
+    known = services.settings.secret_arns
+    for name, arn in given.secrets.items():
+        if whole_secret(arn) not in known:
+            allowed = ", ".join(known) or "none, as its parameter SecretArns is empty"
+            checked.problems.append(
+                f"secrets.{name}: {arn!r} was given: this stack may read {allowed}"
+            )

@@ -113,7 +113,7 @@ def _late_changes(services: Services, run: RunDocument, request: Request) -> lis
 
 
 def _empty_answer() -> dict[str, Any]:
-    keys = ("status", "run_id", "owner", "epoch", "bucket", "items", "max_concurrency")
+    keys = ("status", "run_id", "owner", "epoch", "image", "bucket", "items", "max_concurrency")
     return dict.fromkeys((*keys, "reconcile_seconds", "cursor", "duplicate_of", "warnings"))
 
 
@@ -125,6 +125,7 @@ def _answer(
         "run_id": run.run_id,
         "owner": run.owner,
         "epoch": run.epoch,
+        "image": run.current.image,
         "bucket": run.output_bucket,
         "items": _first_items(run),
         "max_concurrency": services.settings.max_concurrency,

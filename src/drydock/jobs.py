@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from drydock.definitions import Container, definition_of, is_for
 from drydock.errors import RunMisconfigured
 from drydock.job_views import (
     ActiveJob,
@@ -191,20 +192,17 @@ class Jobs:
         return [error["job"] for error in answer["errors"]]
 
     @named_outages(_SERVICE)
-    def register(self, *, name: str, based_on_arn: str, image: str) -> str:
-        """The job definition of that name for another image; made once, from the stack's own."""
+    def register(self, *, name: str, based_on_arn: str, container: Container) -> str:
+        """The job definition of that name for a container; made once, from the stack's own.
+
+        One of that name that says something else is not taken: whatever it is, it is not ours.
+        """
         known = self._client.describe_job_definitions(jobDefinitionName=name, status="ACTIVE")
-        if known["jobDefinitions"]:
-            return known["jobDefinitions"][0]["jobDefinitionArn"]
+        for definition in known["jobDefinitions"]:
+            if is_for(definition, container):
+                return definition["jobDefinitionArn"]
         own = self._describe_definition(based_on_arn)
-        kept = ("retryStrategy", "platformCapabilities", "propagateTags", "timeout")
-        definition: dict[str, Any] = {
-            "jobDefinitionName": name,
-            "type": "container",
-            "containerProperties": {**own["containerProperties"], "image": image},
-            **{field: own[field] for field in kept if field in own},
-        }
-        answer = self._client.register_job_definition(**definition)
+        answer = self._client.register_job_definition(**definition_of(own, name, container))
         return answer["jobDefinitionArn"]
 
     def _describe_definition(self, arn: str) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Opening a run: which run a request is, and the epoch that an execution opens of it."""
 
-import hashlib
 import json
 from typing import Any
 
 from drydock.checking import Checked
+from drydock.definitions import Container, definition_name
 from drydock.documents import Documents, Versioned
 from drydock.errors import (
     AlreadyExists,
@@ -41,7 +41,7 @@ def open_run(services: Services, request: Request, checked: Checked, execution: 
     values = request.model_dump(mode="json")
     run_id = _claim_output(services, request, values)
     _pin_assets(services, run_id, checked)
-    epoch_values = _epoch(services, request, values, execution)
+    epoch_values = _epoch(services, request, values, checked.image, execution)
     documents = Documents(services.store, services.settings.control_bucket)
     services.store.put(
         services.settings.control_bucket,
@@ -140,19 +140,21 @@ def _etags(pinned: bytes) -> dict[str, str]:
     return {found["uri"]: found["etag"] for asset in assets for found in asset["objects"]}
 
 
-def _epoch(services: Services, request: Request, values: dict[str, Any], execution: str) -> Epoch:
-    settings = services.settings
-    image = request.image or settings.worker_image
-    definition_arn = settings.job_definition_arn
-    if image != settings.worker_image:
-        # Named by all that it is made from, so that the stack's next revision is not ignored.
-        made_from = f"{definition_arn}\n{image}".encode()
-        name = "drydock-" + hashlib.sha256(made_from).hexdigest()[:24]
-        definition_arn = services.jobs.register(name=name, based_on_arn=definition_arn, image=image)
+def _epoch(
+    services: Services, request: Request, values: dict[str, Any], image: str, execution: str
+) -> Epoch:
+    """The epoch of an execution. Its image is a digest: no push can change it from here on."""
+    stack_arn, now = services.settings.job_definition_arn, services.now()
+    container = Container(image, request.resources.shm_mib, request.secrets)
+    definition_arn = services.jobs.register(
+        name=definition_name(stack_arn, container, now),
+        based_on_arn=stack_arn,
+        container=container,
+    )
     return Epoch(
         epoch=1,
         owner=execution,
-        started_at=services.now(),
+        started_at=now,
         request=values,
         image=image,
         job_definition_arn=definition_arn,

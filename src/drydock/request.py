@@ -25,9 +25,10 @@ from drydock.errors import InvalidUri, RequestRejected
 from drydock.images import image_problems
 from drydock.openmm_options import OpenMMOptions
 from drydock.script_options import ScriptOptions
+from drydock.secret_arns import FORMS, whole_secret
 from drydock.tool_options import ToolOptions, mapping
 from drydock.uris import parse_s3_uri
-from drydock.variables import variable_problem
+from drydock.variables import secret_problem, variable_problem
 from drydock.vina_options import VinaOptions
 
 _TOOL = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -102,8 +103,16 @@ class Request(_Model):
         default_factory=dict, description="Reference data by name: an object or a prefix each."
     )
     environment: dict[str, str] = Field(default_factory=dict)
-    secrets: dict[str, str] = Field(default_factory=dict, max_length=0)
-    image: str | None = Field(None, description="Null: the stack's own worker image.")
+    secrets: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="Variables for the tool alone: name and ARN of a secret or parameter.",
+    )
+    image: str | None = Field(
+        None,
+        description="Null: the stack's own worker image. By tag from the account's own ECR, from "
+        "elsewhere by digest.",
+    )
     resources: Resources = Resources.model_construct()
     inputs_per_job: int = Field(1, ge=1, le=1000, description="Consecutive inputs a child.")
     records_per_input: int | None = Field(
@@ -140,6 +149,20 @@ class Request(_Model):
         length = sum(len(name) + len(text) + _VARIABLE_OVERHEAD for name, text in value.items())
         if length > MAX_ENVIRONMENT_CHARS:
             problems.append(f"it has {length} characters; {MAX_ENVIRONMENT_CHARS} are allowed")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return value
+
+    @field_validator("secrets")
+    @classmethod
+    def _are_references(cls, value: dict[str, str]) -> dict[str, str]:
+        # What was given is not repeated: it may be the secret itself.
+        problems = [problem for name in value if (problem := secret_problem(name))]
+        problems += [
+            f"what was given for {name} is no ARN of a secret: {FORMS} is allowed"
+            for name, arn in value.items()
+            if whole_secret(arn) is None
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return value
@@ -240,6 +263,15 @@ def _problems_between_fields(document: object) -> list[str]:
         )
     if output.partition("://")[2].partition("/")[2].startswith("results/"):
         problems.append(f"output: {output!r} was given: it must not begin with results/")
+    resources = mapping(document.get("resources"))
+    shm_mib, memory_mib = resources.get("shm_mib"), resources.get("memory_mib", 2000)
+    if isinstance(shm_mib, int) and isinstance(memory_mib, int) and shm_mib > memory_mib:
+        problems.append(
+            f"resources.shm_mib: {shm_mib} was given: it is a part of the memory, of which there "
+            f"are {memory_mib}"
+        )
+    shared = sorted(mapping(document.get("environment")).keys() & mapping(document.get("secrets")))
+    problems += [f"secrets.{name}: the environment has a variable {name} too" for name in shared]
     return problems
 
 
@@ -276,6 +308,7 @@ class References:
     dockfiles: str | None
     assets: dict[str, str]
     image: str | None
+    secrets: dict[str, str]
     recursive: bool
     is_cut: bool
     gpus: int
@@ -300,6 +333,11 @@ def references(document: object) -> References:
             if (text := _usable_uri(given)) is not None
         },
         image=image if isinstance(image, str) and not image_problems(image) else None,
+        secrets={
+            str(name): arn
+            for name, arn in mapping(fields.get("secrets")).items()
+            if isinstance(arn, str) and whole_secret(arn) is not None
+        },
         recursive=mapping(fields.get("options")).get("recursive") is True,
         is_cut=fields.get("records_per_input") is not None,
         gpus=gpus if isinstance(gpus, int) else 0,

@@ -1,4 +1,4 @@
-"""The doors to the world, gathered for one function: S3, Batch, Step Functions, messages, time."""
+"""The doors to the world, gathered for one function: S3, Batch, ECR, Step Functions, time, …"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from drydock.executions import Executions
 from drydock.jobs import Jobs
 from drydock.messages import Messages
+from drydock.registry import Registry
 from drydock.settings import Settings, read_settings
 from drydock.store import Store
 
@@ -27,6 +28,7 @@ class Services:
     jobs: Jobs
     executions: Executions
     messages: Messages
+    registry: Registry
     now: Callable[[], float]
     unique: Callable[[], str]
 
@@ -41,6 +43,7 @@ def services() -> Services:
         jobs=Jobs(),
         executions=Executions(),
         messages=Messages(settings.resubmit_queue_url, settings.notification_topic_arn),
+        registry=Registry(),
         now=time.time,
         unique=lambda: secrets.token_hex(8),
     )

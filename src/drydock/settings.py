@@ -16,8 +16,10 @@ class Settings:
     """The stack's parameters and the names of what it made. Durations in seconds.
 
     ``allowed_images`` are prefixes of image references; the stack's own image is always allowed.
-    ``max_memory_mib`` is the most that a job is given after it ran out of memory. ``max_vcpus`` run
-    at a time on Spot and On-Demand each; ``vcpu_hour_usd`` is what one costs an hour, about.
+    ``secret_arns`` are the secrets that requests may name. The queues with GPUs are None where the
+    stack has none. ``max_memory_mib`` is the most that a job is given after it ran out of memory.
+    ``max_vcpus`` run at a time on Spot and On-Demand each; ``vcpu_hour_usd`` is what one costs an
+    hour, about.
     """
 
     control_bucket: str
@@ -25,9 +27,12 @@ class Settings:
     data_buckets: tuple[str, ...]
     spot_queue_arn: str
     on_demand_queue_arn: str
+    gpu_spot_queue_arn: str | None
+    gpu_on_demand_queue_arn: str | None
     job_definition_arn: str
     worker_image: str
     allowed_images: tuple[str, ...]
+    secret_arns: tuple[str, ...]
     notification_topic_arn: str
     resubmit_queue_url: str
     kms_key_id: str | None
@@ -39,6 +44,23 @@ class Settings:
     max_memory_mib: int
     max_vcpus: int
     vcpu_hour_usd: float
+
+    @property
+    def queue_arns(self) -> tuple[str, ...]:
+        """All queues of the stack."""
+        with_gpus = (self.gpu_spot_queue_arn, self.gpu_on_demand_queue_arn)
+        return (self.spot_queue_arn, self.on_demand_queue_arn, *filter(None, with_gpus))
+
+    def queue_arn(self, queue: str, *, with_gpus: bool) -> str:
+        """The queue of that kind, ``spot`` or ``on-demand``.
+
+        Where the GPUs were taken from a stack with runs that use them it is the one without: there
+        Batch says that no machine suits the job, which stops the run.
+        """
+        on_spot = queue == "spot"
+        plain = self.spot_queue_arn if on_spot else self.on_demand_queue_arn
+        suited = self.gpu_spot_queue_arn if on_spot else self.gpu_on_demand_queue_arn
+        return (with_gpus and suited) or plain
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -55,9 +77,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             data_buckets=_words(values["DATA_BUCKETS"]),
             spot_queue_arn=values["SPOT_QUEUE_ARN"],
             on_demand_queue_arn=values["ON_DEMAND_QUEUE_ARN"],
+            gpu_spot_queue_arn=values["GPU_SPOT_QUEUE_ARN"] or None,
+            gpu_on_demand_queue_arn=values["GPU_ON_DEMAND_QUEUE_ARN"] or None,
             job_definition_arn=values["JOB_DEFINITION_ARN"],
             worker_image=values["WORKER_IMAGE"],
             allowed_images=_words(values["ALLOWED_IMAGES"]),
+            secret_arns=_words(values["SECRET_ARNS"]),
             notification_topic_arn=values["NOTIFICATION_TOPIC_ARN"],
             resubmit_queue_url=values["RESUBMIT_QUEUE_URL"],
             kms_key_id=values["KMS_KEY_ID"] or None,

@@ -12,6 +12,7 @@ from drydock.keys import ControlKeys, job_name
 from drydock.markers import reopened_places
 from drydock.run_document import RunDocument
 from drydock.services import Services
+from drydock.settings import Settings
 from drydock.shard_document import Round, ShardDocument
 from drydock.store import Store
 from drydock.task_document import PinnedAsset, TaskDocument, parse_assets
@@ -102,8 +103,14 @@ def _task_document(
         attempt_seconds=request["attempt_seconds"],
         checkpoint_seconds=request["checkpoint_seconds"],
         kms_key_id=services.settings.kms_key_id,
-        variables=tuple(sorted(request["environment"])),
+        variables=tuple(sorted(request["environment"] | request["secrets"])),
     )
+
+
+def queue_arn(settings: Settings, run: RunDocument, claimed: Round) -> str:
+    """The queue of a round: GPUs are what the request of its own epoch asked for."""
+    (request,) = (each.request for each in run.epochs if each.epoch == claimed.epoch)
+    return settings.queue_arn(claimed.queue, with_gpus=bool(request["resources"]["gpus"]))
 
 
 def job_request(
@@ -113,10 +120,9 @@ def job_request(
     settings, request = services.settings, run.current.request
     key = ControlKeys(run.run_id).round_document(document.shard, claimed.number, claimed.unique)
     resources = request["resources"]
-    on_spot = claimed.queue == "spot"
     return JobRequest(
         name=job_name(run.run_id, document.shard, claimed.number),
-        queue_arn=settings.spot_queue_arn if on_spot else settings.on_demand_queue_arn,
+        queue_arn=queue_arn(settings, run, claimed),
         definition_arn=claimed.job_definition_arn,
         jobs=claimed.jobs,
         environment={

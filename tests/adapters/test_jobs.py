@@ -11,6 +11,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from urllib3.response import HTTPResponse
 
+from drydock.definitions import Container
 from drydock.errors import RunMisconfigured, ServiceUnavailable
 from drydock.failures import classify
 from drydock.job_views import FailedChild, JobView
@@ -18,6 +19,7 @@ from drydock.jobs import REFUSED, JobRequest, Jobs
 from tests.embedded.batch_support import IMAGE, bench
 
 LAB = "123456789012.dkr.ecr.us-west-2.amazonaws.com/lab/vina:2"
+SECRET = "arn:aws:secretsmanager:us-west-2:123456789012:secret:lab/license-AbCdEf"
 
 
 @pytest.fixture(scope="module")
@@ -317,18 +319,35 @@ def test_an_array_that_batch_has_forgotten_has_no_children(batch, jobs):
 
 
 def test_another_image_gets_a_definition_of_its_own_once(batch, jobs):
-    first = jobs.register(name="drydock-lab", based_on_arn="stack:1", image=LAB)
-    assert jobs.register(name="drydock-lab", based_on_arn="stack:1", image=LAB) == first
+    wanted = Container(LAB, 128, {"KEY": SECRET})
+    first = jobs.register(name="stack-lab", based_on_arn="stack:1", container=wanted)
+    assert jobs.register(name="stack-lab", based_on_arn="stack:1", container=wanted) == first
     described = batch.client.describe_job_definitions(jobDefinitions=[first])["jobDefinitions"]
     container = described[0]["containerProperties"]
     assert (container["image"], container["jobRoleArn"]) == (LAB, "arn:aws:iam::1:role/job")
+    assert container["linuxParameters"]["sharedMemorySize"] == 128
+    assert container["secrets"] == [{"name": "KEY", "valueFrom": SECRET}]
     own = batch.client.describe_job_definitions(jobDefinitions=["stack:1"])["jobDefinitions"]
     assert own[0]["containerProperties"]["image"] == IMAGE
 
 
+@pytest.mark.parametrize(
+    "other",
+    [Container(IMAGE, 64), Container(LAB, 65), Container(LAB, 64, {"KEY": SECRET})],
+    ids=["image", "shared memory", "secrets"],
+)
+def test_a_definition_of_the_name_that_says_something_else_is_not_taken(batch, jobs, other):
+    name = f"stack-other-{other.shm_mib}-{len(other.secrets)}"
+    foreign = jobs.register(name=name, based_on_arn="stack:1", container=other)
+    found = jobs.register(name=name, based_on_arn="stack:1", container=Container(LAB, 64))
+    assert (foreign, found) == (found.removesuffix("2") + "1", found)
+    described = batch.client.describe_job_definitions(jobDefinitions=[found])["jobDefinitions"]
+    assert described[0]["containerProperties"]["image"] == LAB
+
+
 def test_a_stack_without_its_definition_is_misconfigured(jobs):
     with pytest.raises(RunMisconfigured, match="no-such:1"):
-        jobs.register(name="drydock-none", based_on_arn="no-such:1", image=LAB)
+        jobs.register(name="stack-none", based_on_arn="no-such:1", container=Container(LAB, 64))
 
 
 def test_a_batch_that_does_not_answer_is_an_outage_by_name(request_):
@@ -353,7 +372,7 @@ def test_a_batch_that_does_not_answer_is_an_outage_by_name(request_):
         lambda: list(jobs.failed_children("x")),
         lambda: jobs.running(["x"]),
         lambda: jobs.attempts(["x"]),
-        lambda: jobs.register(name="x", based_on_arn="y", image="z"),
+        lambda: jobs.register(name="x", based_on_arn="y", container=Container("z", 64)),
     ):
         with pytest.raises(ServiceUnavailable, match="AWS Batch"):
             call()

@@ -9,9 +9,9 @@ from tests.architecture.imports import ROOT, core_closure, core_modules, importe
 # Plain data in, plain data out: no AWS, no clock, no randomness, no environment.
 PURE = {
     *("accounting", "concurrency", "decision", "effort", "ends", "errors", "failures", "globs"),
-    *("images", "job_views", "keys", "markers", "parts", "planning", "policies", "ranking"),
-    *("run_document", "shard_document", "task_document", "tasks", "templates", "uris"),
-    "variables",
+    *("definitions", "images", "job_views", "keys", "markers", "parts", "planning", "policies"),
+    *("ranking", "run_document", "shard_document", "task_document", "tasks", "templates", "uris"),
+    *("secret_arns", "variables"),
     # Slices of big files.
     *("cutters", "records"),
     # What a run will cost, and costs.
@@ -23,7 +23,7 @@ OPTIONS = {f"{tool}_options" for tool in TOOLS}
 BORDERS = {"request": "pydantic", "settings": "os", "tables": "arro3", "checksums": "awscrt"}
 BORDERS |= dict.fromkeys(OPTIONS, "pydantic")
 # The only doors to AWS.
-ADAPTERS = {"access", "executions", "jobs", "messages", "multipart", "outages", "store"}
+ADAPTERS = {"access", "executions", "jobs", "messages", "multipart", "outages", "registry", "store"}
 # Where the doors, the clock and randomness are gathered; steps are given them.
 SERVICES = {"services"}
 # What the functions do, one step each: pure decisions between reads and writes through the doors.

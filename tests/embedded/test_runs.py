@@ -6,6 +6,7 @@ import pytest
 
 from local.batch.containers import PROGRAMS
 from local.deploy import STACK_IMAGE
+from local.images import digest_of
 from tests.embedded.run_support import world
 
 LIGANDS = ("aspirin", "caffeine", "ibuprofen", "paracetamol")
@@ -246,7 +247,8 @@ def test_a_worker_without_vina_stops_the_run_with_one_sentence_and_the_next_star
     with monkeypatch.context() as image:
         image.setitem(container, "command", ["python", "-c", WITHOUT_VINA])
         image.setitem(container, "environment", nowhere)
-        outcome = stack.do("novina")
+        # A job definition of its own, made from the one that was changed.
+        outcome = stack.do("novina", resources={"shm_mib": 65})
     assert outcome.described["error"] == "RunMisconfigured"
     assert outcome.described["cause"].startswith("vina is missing: put a vina program on PATH")
     assert outcome.counts() == (0, 0, 0, 3)
@@ -264,5 +266,6 @@ def test_an_image_without_the_worker_stops_the_run_with_the_command_that_wraps_i
         image.delitem(PROGRAMS, "drydock-worker")
         outcome = stack.do("noworker")
     assert outcome.described["error"] == "RunMisconfigured"
-    assert f"`make image FROM={STACK_IMAGE}`" in outcome.described["cause"]
+    image = f"{STACK_IMAGE.removesuffix(':current')}@{digest_of(STACK_IMAGE)}"
+    assert f"`make image FROM={image}`" in outcome.described["cause"]
     assert outcome.counts() == (0, 0, 0, 2)

@@ -20,7 +20,11 @@ REGION = "us-west-2"
 ACCOUNT = "123456789012"
 STACK_NAME = "drydock"
 _TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-_PARAMETERS = {"VpcId": "vpc-1", "SubnetIds": "subnet-1", "WorkerImage": "example.com/worker:1"}
+_PARAMETERS = {
+    "VpcId": "vpc-1",
+    "SubnetIds": "subnet-1",
+    "WorkerImage": "123456789012.dkr.ecr.us-west-2.amazonaws.com/drydock/worker:1",
+}
 _PSEUDO = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",

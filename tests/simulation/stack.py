@@ -8,8 +8,10 @@ import itertools
 from drydock.executions import Executions
 from drydock.jobs import Jobs
 from drydock.messages import Messages
+from drydock.registry import Registry
 from drydock.services import Services
 from drydock.store import Store
+from tests.simulation import registry
 from tests.simulation.account import QUEUE_URL, TOPIC_ARN, settings_of
 from tests.simulation.batch import Batch
 from tests.simulation.bus import Bus
@@ -49,6 +51,7 @@ class Stack:
             jobs=Jobs(self.batch.client()),
             executions=Executions(self.states.client()),
             messages=Messages(QUEUE_URL, TOPIC_ARN, self.queues.client(), self.topic.client()),
+            registry=Registry(registry.Client(self.kernel)),
             now=self._clock,
             unique=self.unique,
         )

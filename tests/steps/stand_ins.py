@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from drydock.definitions import Container
 from drydock.errors import Conflict
 from drydock.job_views import ActiveJob, AttemptView, FailedChild, JobView
 from drydock.jobs import JobRequest
@@ -104,7 +105,7 @@ class Batch:
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self.jobs: dict[str, Job] = {}
-        self.definitions: dict[str, str] = {}
+        self.definitions: dict[str, Container] = {}
         self.refuses: Exception | None = None
         self.forgets = False
         self.reads: list[str] = []
@@ -200,8 +201,11 @@ class Batch:
 
         self.faults.effect(f"cancel {job_id}", do)
 
-    def register(self, *, name: str, based_on_arn: str, image: str) -> str:
-        return self.definitions.setdefault(name, f"arn:aws:batch:definition/{name}:1 {image}")
+    def register(self, *, name: str, based_on_arn: str, container: Container) -> str:
+        arn = f"arn:aws:batch:us-east-1:123456789012:job-definition/{name}:1"
+        return self.faults.effect(
+            f"register {name}", lambda: self.definitions.setdefault(arn, container) and arn
+        )
 
     # -- what a test does to it
 
@@ -223,10 +227,14 @@ class StepFunctions:
         self.faults = faults
         self.running: set[str] = set()
         self.waiting: set[str] = set()
+        self.errors: dict[str, str] = {}
         self.answers: dict[str, list[dict[str, Any]]] = {}
 
     def is_running(self, execution_arn: str) -> bool:
         return execution_arn in self.running
+
+    def error(self, execution_arn: str) -> str:
+        return self.errors.get(execution_arn, "")
 
     def answer(self, token: str, output: dict[str, Any]) -> bool:
         def do() -> bool:

@@ -138,6 +138,7 @@ def test_more_memory_and_another_image_count_from_the_next_round_on(world, run_i
     world.work(job, children=[0])
     world.executions.running.clear()
     image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/lab/vina:2"
+    world.push(image, "vina 2")
     world.start("two", resources={"memory_mib": 8000}, image=image)
     resubmit_interrupted(world.services, world.ended(job, "FAILED"))
     again = only_job(world)

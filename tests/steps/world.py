@@ -19,15 +19,19 @@ from drydock.keys import RunKeys
 from drydock.markers import Failure, InputSummary, encode_done, encode_failed
 from drydock.messages import Messages
 from drydock.parts import OutputObject, PartOutputs, PartRecord
+from drydock.registry import Registry
 from drydock.services import Services
 from drydock.settings import read_settings
 from drydock.task_document import TaskDocument, parse_task_document
 from drydock.tasks import Record, offsets_range, parse_offsets, parse_records
 from drydock.uris import parse_s3_uri
+from local.images import push
 from tests.steps.stand_ins import Batch, BreakingStore, Faults, Job, StepFunctions
 
 CONTROL, INTAKE, DATA = "drydock-control", "drydock-intake", "drydock-data"
 REGION = "us-east-1"
+ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+WORKER = f"{ECR}/drydock:1"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:drydock:"
 CLIENTS: dict[str, Any] = {}
 
@@ -61,9 +65,12 @@ class World:
             "DATA_BUCKETS": DATA,
             "SPOT_QUEUE_ARN": "arn:aws:batch:us-east-1:123456789012:job-queue/spot",
             "ON_DEMAND_QUEUE_ARN": "arn:aws:batch:us-east-1:123456789012:job-queue/on-demand",
+            "GPU_SPOT_QUEUE_ARN": "",
+            "GPU_ON_DEMAND_QUEUE_ARN": "",
             "JOB_DEFINITION_ARN": "arn:aws:batch:us-east-1:123456789012:job-definition/drydock:1",
-            "WORKER_IMAGE": "123456789012.dkr.ecr.us-east-1.amazonaws.com/drydock:1",
-            "ALLOWED_IMAGES": "123456789012.dkr.ecr.us-east-1.amazonaws.com/lab/",
+            "WORKER_IMAGE": WORKER,
+            "ALLOWED_IMAGES": f"{ECR}/lab/",
+            "SECRET_ARNS": "",
             "JOB_ROLE_ARN": "arn:aws:iam::123456789012:role/job",
             "EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/execution",
             "NOTIFICATION_TOPIC_ARN": topic_arn,
@@ -86,11 +93,13 @@ class World:
             jobs=self.batch,
             executions=self.executions,
             messages=Messages(queue_url, topic_arn, client("sqs"), client("sns")),
+            registry=Registry(client("ecr")),
             now=lambda: self.time,
             unique=lambda: f"{next(self._numbers):016x}",
         )
         self.documents = Documents(self.store, CONTROL)
         self.put(DATA, "assets/receptor.pdbqt", b"ATOM\n")
+        self.push(WORKER)
 
     # -- S3
 
@@ -114,6 +123,10 @@ class World:
         """Put that many inputs."""
         for number in range(count):
             self.put(DATA, f"{prefix}{number:03d}.pdbqt", b"%d" % number)
+
+    def push(self, reference: str, content: str = "the worker") -> None:
+        """Let a tag of ECR name an image."""
+        push(client("ecr"), reference, content)
 
     # -- messages
 
