@@ -53,7 +53,10 @@ def test_what_nothing_stands_behind_is_listed(stack):
     assert kinds == {
         *("(AWS::IAM::Role)", "(AWS::IAM::ManagedPolicy)", "(AWS::IAM::InstanceProfile)"),
         *("(AWS::S3::BucketPolicy)", "(AWS::SQS::QueuePolicy)", "(AWS::Lambda::Permission)"),
-        *("(AWS::EC2::SecurityGroup)", "(AWS::EC2::LaunchTemplate)"),
+        *("(AWS::EC2::SecurityGroup)", "(AWS::EC2::LaunchTemplate)", "(AWS::ECR::Repository)"),
+        *("(AWS::EC2::VPC)", "(AWS::EC2::InternetGateway)", "(AWS::EC2::VPCGatewayAttachment)"),
+        *("(AWS::EC2::RouteTable)", "(AWS::EC2::Route)", "(AWS::EC2::VPCEndpoint)"),
+        *("(AWS::EC2::Subnet)", "(AWS::EC2::SubnetRouteTableAssociation)"),
     }
 
 
