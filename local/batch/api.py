@@ -12,8 +12,9 @@ import botocore.session
 from botocore.validate import ParamValidator
 from werkzeug.wrappers import Request, Response
 
-from local.batch.containers import Launcher
+from local.batch.containers import ProcessLauncher
 from local.batch.events import Publisher
+from local.batch.launching import Launcher
 from local.batch.listing import list_jobs
 from local.batch.machines import Fleet, Imds, Machine
 from local.batch.model import Job
@@ -37,8 +38,9 @@ class Batch:
 
     `directory` takes logs, scratch and volumes; `vcpus` is what each of the `machines` offers.
     `emit` is called with each EventBridge event, in order, on a thread that is there for it.
-    `imds` is the WSGI app to be mounted at `<endpoint>/imds`. `preload` are further modules that
-    jobs import and that do not change while this runs.
+    `imds` is the WSGI app to be mounted at `<endpoint>/imds`. Jobs run as processes, unless another
+    `launcher` is given; `preload` are further modules that they import and that do not change
+    while this runs.
     """
 
     def __init__(  # noqa: PLR0913 - keywords, one for each thing the embedded AWS decides
@@ -53,14 +55,14 @@ class Batch:
         vcpus: int,
         machines: int = 2,
         preload: Sequence[str] = (),
+        launcher: Launcher | None = None,
     ) -> None:
         self._registry = Registry(region, account)
         self._fleet = Fleet(directory / "machines", machines=machines, vcpus=vcpus)
-        self._processes = WarmProcesses(preload)
         self._publisher = Publisher(emit, region, account)
-        self._launcher = Launcher(
+        self._launcher: Launcher = launcher or ProcessLauncher(
             directory=directory,
-            processes=self._processes,
+            processes=WarmProcesses(preload),
             endpoint_url=endpoint_url,
             region=region,
             stack_image=stack_image if callable(stack_image) else lambda: stack_image,
@@ -114,7 +116,7 @@ class Batch:
     def close(self) -> None:
         """Kills all that runs and emits nothing more; of files only the logs stay."""
         self._scheduler.close()
-        self._processes.close()
+        self._launcher.close()
         self._publisher.close()
         self._launcher.clean_all()
 

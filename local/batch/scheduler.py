@@ -12,16 +12,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from local.batch.containers import Launcher, StartError, file_stem
 from local.batch.events import Publisher
+from local.batch.launching import Ended, Handle, Launcher, Reports, StartError, file_stem
 from local.batch.machines import Fleet, Machine
 from local.batch.model import ENDED, WAITING, Job, Queue, now_ms
 from local.batch.retry import is_retried
 from local.batch.validation import MAX_OVERRIDES_CHARS
-from local.processes import Handle
 
 STOP_GRACE_S = 30.0
 _EXITED = "Essential container in task exited"
@@ -42,7 +41,7 @@ class _Running:
     job: Job
     number: int
     machine: Machine
-    handle: Handle = field(default_factory=Handle)
+    handle: Handle | None = None
     # Why it is being ended, where that is not its own doing: the job's status reason.
     stopped: str | None = None
     lost: bool = False
@@ -210,15 +209,22 @@ class Scheduler:
         self.running[job.id] = attempt
         try:
             attempt.handle = self._launcher.start(
-                job,
-                attempt.number,
-                machine,
-                lambda code: self._inbox.put(lambda: self._exited(attempt, code)),
+                job, attempt.number, machine, self._reports(attempt)
             )
         except (StartError, OSError) as error:
             own = isinstance(error, StartError)
-            job.container["reason"] = f"{'' if own else 'CannotCreateContainerError: '}{error}"
-            self._attempt_ended(attempt, "Task failed to start")
+            reason = f"{'' if own else 'CannotCreateContainerError: '}{error}"
+            self._ended(attempt, Ended(None, reason))
+
+    def _reports(self, attempt: _Running) -> Reports:
+        return Reports(
+            started=lambda: self._inbox.put(lambda: self._started(attempt)),
+            ended=lambda ended: self._inbox.put(lambda: self._ended(attempt, ended)),
+        )
+
+    def _started(self, attempt: _Running) -> None:
+        job = attempt.job
+        if self.running.get(job.id) is not attempt or job.status != "STARTING":
             return
         job.started_ms = now_ms()
         if job.parent is not None and job.parent.started_ms is None:
@@ -229,12 +235,20 @@ class Scheduler:
 
     # -- ends
 
-    def _exited(self, attempt: _Running, code: int) -> None:
+    def _ended(self, attempt: _Running, ended: Ended) -> None:
+        container = attempt.job.container
+        if ended.code is not None:
+            # What ends at once may be told of before its start is.
+            self._started(attempt)
         if attempt.lost:
             reason = f"Host EC2 (instance {attempt.machine.id}) terminated."
+        elif ended.code is None:
+            reason = "Task failed to start"
         else:
-            attempt.job.container["exitCode"] = code if code >= 0 else 128 - code
+            container["exitCode"] = ended.code if ended.code >= 0 else 128 - ended.code
             reason = _TIMED_OUT if attempt.stopped == _TIMED_OUT else _EXITED
+        if ended.reason is not None and not attempt.lost:
+            container["reason"] = ended.reason
         self._attempt_ended(attempt, reason)
 
     def _attempt_ended(self, attempt: _Running, reason: str) -> None:
@@ -243,7 +257,7 @@ class Scheduler:
         attempt.machine.used.pop(job.id, None)
         self._launcher.clean(job, attempt.number)
         if attempt.lost:
-            attempt.machine.wipe()
+            self._launcher.wipe(attempt.machine)
         job.attempts.append(_attempt_detail(job, reason))
         if attempt.stopped is not None:
             self._move(job, "FAILED", attempt.stopped)
@@ -275,17 +289,19 @@ class Scheduler:
         if self.running.get(attempt.job.id) is not attempt or attempt.stopped is not None:
             return
         attempt.stopped = reason
-        attempt.handle.terminate()
-        self._after(STOP_GRACE_S, attempt.handle.kill)
+        if attempt.handle is not None:
+            attempt.handle.terminate()
+            self._after(STOP_GRACE_S, attempt.handle.kill)
 
     def _take_away(self, machine: Machine) -> None:
         """The machine is gone with all that runs on it; another comes in its place."""
         for attempt in self.running.values():
             if attempt.machine is machine:
                 attempt.lost = True
-                attempt.handle.kill()
+                if attempt.handle is not None:
+                    attempt.handle.kill()
         self._fleet.replace(machine)
-        machine.wipe()
+        self._launcher.wipe(machine)
 
 
 def _mark(job: Job, *, terminated: bool) -> None:

@@ -271,7 +271,7 @@ def test_too_long_overrides_are_accepted_and_fail(aws):
 
 def test_what_cannot_be_started_for_lack_of_anything_else_says_so(tmp_path):
     with bench(tmp_path) as aws:
-        aws.batch._processes.close()
+        aws.batch._launcher.close()
         job = aws.wait(aws.submit(["true"], retryStrategy={"attempts": 2}))
         assert (job["status"], job["statusReason"]) == ("FAILED", "Task failed to start")
         assert job["container"]["reason"].startswith("CannotCreateContainerError: ")
