@@ -30,7 +30,7 @@ from tests.simulation.stack import Stack
 
 VCPUS = 96
 # What requests take, rather less than on AWS, so that more of them fall into a second.
-_PACES_S = {"batch": 0.05, "s3": 0.02, "sqs": 0.01, "sns": 0.01, "states": 0.03}
+_PACES_S = {"batch": 0.05, "ecr": 0.05, "s3": 0.02, "sqs": 0.01, "sns": 0.01, "states": 0.03}
 # AggregateShard reads so many objects at a time.
 _READERS = 16
 _STEP_S = 60.0
