@@ -18,6 +18,7 @@ from local.batch.launching import (
 )
 from local.batch.machines import Machine
 from local.batch.model import Job
+from local.batch.secrets import secret_variables
 from local.images import digest_of
 from local.processes import Handle, WarmProcesses
 
@@ -108,6 +109,7 @@ class ProcessLauncher:
             "TMPDIR": str(root / "tmp"),
             **way_to_aws(job, machine, self.endpoint_url(), self.region),
             **_with_mounts(given_variables(job), _mounts(job, machine)),
+            **secret_variables(job.spec.container, self.endpoint_url(), self.region),
             **batch_variables(job, attempt),
         }
 

@@ -9,8 +9,10 @@ from local.batch.validation import (
     RefusedError,
     check_complete,
     check_container,
+    check_linux_parameters,
     check_name,
     check_retry_strategy,
+    check_secrets,
     check_timeout,
 )
 
@@ -106,6 +108,8 @@ class Registry:
             )
         check_container(request["containerProperties"])
         check_complete(request["containerProperties"])
+        check_secrets(request["containerProperties"])
+        check_linux_parameters(request["containerProperties"].get("linuxParameters", {}))
         check_retry_strategy(request.get("retryStrategy", {}))
         check_timeout(request.get("timeout", {}))
         revisions = self._definitions.setdefault(name, [])

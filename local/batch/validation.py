@@ -17,6 +17,19 @@ MAX_REASON_CHARS = 1024
 MIN_TIMEOUT_S = 60
 MIN_MEMORY_MIB = 4
 
+# https://docs.aws.amazon.com/batch/latest/APIReference/API_Tmpfs.html
+_TMPFS_OPTIONS = (
+    "defaults ro rw suid nosuid dev nodev exec noexec sync async dirsync remount mand nomand atime "
+    "noatime diratime nodiratime bind rbind unbindable runbindable private rprivate shared rshared "
+    "slave rslave relatime norelatime strictatime nostrictatime mode uid gid nr_inodes nr_blocks "
+    "mpol"
+)
+# The ARN of a secret or of a parameter, or a parameter's name.
+_SECRET_SOURCE = re.compile(
+    r"arn:aws[a-z-]*:(?:secretsmanager:[^:]+:[0-9]{12}:secret|ssm:[^:]+:[0-9]{12}:parameter).+"
+    r"|/?[A-Za-z0-9_.-][A-Za-z0-9/_.-]*"
+)
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _TEXT_PATTERN = re.compile(r"[0-9A-Za-z.:\s]*\*?")
 _CODE_PATTERN = re.compile(r"[0-9]*\*?")
@@ -115,6 +128,39 @@ def check_complete(container: Mapping[str, Any]) -> None:
     for kind, older in (("VCPU", "vcpus"), ("MEMORY", "memory")):
         if kind not in given and not container.get(older):
             raise RefusedError(f"Container properties should specify {kind}")
+
+
+def check_linux_parameters(linux: Mapping[str, Any]) -> None:
+    """Sizes in MiB, absolute paths, and the mount options that the API's reference lists."""
+    if linux.get("sharedMemorySize", 1) < 1:
+        raise RefusedError(f"sharedMemorySize must be positive, got {linux['sharedMemorySize']}")
+    for tmpfs in linux.get("tmpfs", []):
+        path = tmpfs["containerPath"]
+        if not path.startswith("/"):
+            raise RefusedError(f"Tmpfs containerPath must be absolute, got {path!r}")
+        if tmpfs["size"] < 1:
+            raise RefusedError(f"Tmpfs size of {path} must be positive, got {tmpfs['size']}")
+        unknown = set(tmpfs.get("mountOptions", [])) - set(_TMPFS_OPTIONS.split())
+        if unknown:
+            raise RefusedError(f"Tmpfs mountOptions of {path} are invalid: {sorted(unknown)}")
+
+
+def check_secrets(container: Mapping[str, Any]) -> None:
+    """Each has a name of its own, and an execution role that may read it."""
+    secrets = container.get("secrets", [])
+    if secrets and not container.get("executionRoleArn"):
+        raise RefusedError("executionRoleArn must be specified when secrets are used")
+    taken = [variable.get("name", "") for variable in container.get("environment", [])]
+    for secret in secrets:
+        name, source = secret["name"], secret["valueFrom"]
+        if not name or name in taken:
+            raise RefusedError(
+                f"The secret name must be unique and not shared with any new or existing "
+                f"environment variables set on the container, such as {name!r}"
+            )
+        if not _SECRET_SOURCE.fullmatch(source):
+            raise RefusedError(f"Invalid valueFrom for secret {name}: {source!r}")
+        taken.append(name)
 
 
 def _check_environment(environment: Iterable[Mapping[str, str]]) -> None:

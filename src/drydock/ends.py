@@ -43,6 +43,7 @@ _BATCH_ITSELF = (
     "DockerTimeoutError*",
     "OutOfMemoryError*",
     "ResourceInitializationError*",
+    "Fetching secret data*",
 )
 
 

@@ -5,6 +5,7 @@ The texts are those that AWS Batch and the ECS agent write
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -58,6 +59,25 @@ class Verdict:
     policy: Policy
     advice: str
 
+
+_UNREADABLE = (
+    "A secret cannot be read: check that it exists, the execution role, and the policy of its key."
+)
+_NOT_NOW = "Secrets, logs or the registry did not answer this time."
+
+
+def _secret_rules() -> Iterator[Rule]:
+    """On EC2 the agent fetches secrets itself; its text is the one reason of a job or the other."""
+    fetching = "Fetching secret data*"
+    for said in ("AccessDenied", "ResourceNotFound", "invalid parameters", "json key"):
+        pattern = f"{fetching}{said}*"
+        yield Rule("configuration", "stop_run", _UNREADABLE, status_reason=pattern)
+        yield Rule("configuration", "stop_run", _UNREADABLE, container_reason=pattern)
+    yield Rule("start", "few_times", _NOT_NOW, status_reason=fetching)
+    yield Rule("start", "few_times", _NOT_NOW, container_reason=fetching)
+
+
+RULES = ()
 
 RULES = (
     Rule("interrupted", "again", "The machine was taken away.", status_reason="Host EC2*"),
@@ -185,7 +205,7 @@ RULES = (
     Rule(
         "start",
         "few_times",
-        "Secrets, logs or the registry did not answer this time.",
+        _NOT_NOW,
         container_reason="ResourceInitializationError*i/o timeout*",
     ),
     Rule(
@@ -194,6 +214,7 @@ RULES = (
         "Secrets or logs cannot be reached: check the execution role and the network.",
         container_reason="ResourceInitializationError*",
     ),
+    *_secret_rules(),
     Rule(
         "start",
         "few_times",

@@ -30,6 +30,7 @@ def batch(tmp_path_factory):
             "stack",
             command=["sh", "-c", 'echo $TASK; eval "exit ${CODE:-0}"'],
             jobRoleArn="arn:aws:iam::1:role/job",
+            executionRoleArn="arn:aws:iam::1:role/execution",
         )
         yield running
 

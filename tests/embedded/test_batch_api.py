@@ -28,6 +28,14 @@ def refused(call, **request):
     return error["Message"]
 
 
+SECRET = {
+    "name": "A",
+    "valueFrom": "arn:aws:secretsmanager:us-west-2:123456789012:secret:lab/license-AbCdEf",
+}
+ROLE = {"executionRoleArn": "arn:aws:iam::123456789012:role/execution"}
+TMP = {"containerPath": "/tmp", "size": 64}
+
+
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
@@ -96,7 +104,14 @@ def test_patterns_that_aws_refuses(aws, rule):
         ({"environment": [{"name": "AWS_BATCH_JOB_ID", "value": "x"}]}, "AWS_BATCH"),
         ({"command": [""]}, "empty strings"),
         ({"image": ""}, "without image"),
-        ({"secrets": [{"name": "A", "valueFrom": "arn:x"}]}, "secrets"),
+        ({"secrets": [SECRET]}, "executionRoleArn must be specified"),
+        ({"secrets": [SECRET, SECRET], **ROLE}, "must be unique and not shared"),
+        ({"secrets": [SECRET], "environment": [{"name": "A", "value": "x"}], **ROLE}, "shared"),
+        ({"secrets": [{"name": "A", "valueFrom": "arn:x"}], **ROLE}, "Invalid valueFrom"),
+        ({"linuxParameters": {"sharedMemorySize": 0}}, "sharedMemorySize must be positive"),
+        ({"linuxParameters": {"tmpfs": [TMP | {"containerPath": "tmp"}]}}, "must be absolute"),
+        ({"linuxParameters": {"tmpfs": [TMP | {"size": 0}]}}, "size of /tmp must be positive"),
+        ({"linuxParameters": {"tmpfs": [TMP | {"mountOptions": ["size=1"]}]}}, "are invalid"),
     ],
 )
 def test_definitions_that_aws_refuses(aws, properties, said):

@@ -7,6 +7,7 @@ import pytest
 from drydock.failures import POLICIES, RULES, TERMINATED, UNKNOWN, classify
 
 ESSENTIAL = "Essential container in task exited"
+FETCHING = "Fetching secret data from AWS Secrets Manager in region us-west-2: "
 PULL = "CannotPullContainerError: Error response from daemon: "
 
 CASES = [
@@ -109,6 +110,23 @@ CASES = [
         "image_disk_full",
         "few_times",
     ),
+    (
+        FETCHING + "User x is not authorized: AccessDeniedException",
+        None,
+        None,
+        "configuration",
+        "stop_run",
+    ),
+    (
+        "Task failed to start",
+        FETCHING + "ResourceNotFoundException: Secrets Manager can't find the specified secret.",
+        None,
+        "configuration",
+        "stop_run",
+    ),
+    (FETCHING + "invalid parameters: /lab/code", None, None, "configuration", "stop_run"),
+    (FETCHING + "RequestCanceled: context deadline exceeded", None, None, "start", "few_times"),
+    ("Task failed to start", FETCHING + "dial tcp: i/o timeout", None, "start", "few_times"),
     (
         "Task failed to start",
         "ResourceInitializationError: unable to pull secrets or registry auth: AccessDenied",
