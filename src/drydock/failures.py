@@ -77,8 +77,6 @@ def _secret_rules() -> Iterator[Rule]:
     yield Rule("start", "few_times", _NOT_NOW, container_reason=fetching)
 
 
-RULES = ()
-
 RULES = (
     Rule("interrupted", "again", "The machine was taken away.", status_reason="Host EC2*"),
     Rule(
