@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from tests.simulation.explorer import Explored, Script, Scripted, Violated, explore, tell
+from tests.simulation.explorer import Build, Explored, Script, Violated, explore, tell
 from tests.simulation.sameness import turns_begin_anew
 from tests.simulation.scenes import SCENES
 from tests.simulation.stage import Scene, SceneWorld, crashes_and_lost_answers
@@ -60,9 +60,9 @@ def story(scene: Scene, most_faults: int, script: Script) -> str:
         return tell(_builder(scene), crashes_and_lost_answers, most_faults, script)
 
 
-def _builder(scene: Scene) -> Callable[[Scripted], SceneWorld]:
+def _builder(scene: Scene) -> Build:
     buckets = scene.buckets()
-    return lambda chooser: SceneWorld(chooser, scene, buckets)
+    return lambda kernel: SceneWorld(kernel, scene, buckets)
 
 
 def _searched(name: str, faults: int) -> Searched:

@@ -316,6 +316,10 @@ class Kernel:
             return do() if fault is None else self._faulty(process, fault, name, do)
         return self._observed(process, fault, name, do)
 
+    def aside(self, do: Callable[[], None]) -> None:
+        """Do something that no other process can tell, between two effects."""
+        do()
+
     def sleep(self, seconds: float) -> None:
         """Have the acting process sleep."""
         process = self.acting()

@@ -7,7 +7,6 @@ invocation was killed is not. Powertools' logs and metrics are silent, its batch
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import logging
 from collections import Counter, defaultdict
@@ -160,7 +159,8 @@ class Lambdas:
         self.stack = stack
         self._kernel = stack.kernel
         self._functions = resources(stack.settings).functions
-        self._numbers: dict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+        # How often each was called, by what it is called in the story.
+        self.numbers: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.broken: list[tuple[Process, BaseException]] = []
         self.given_up: list[tuple[float, str, dict[str, Any]]] = []
@@ -178,10 +178,11 @@ class Lambdas:
         short = function.name.removesuffix("Function")
         label = f"{short} {payload.get('shard', '') if what is None else what}".strip()
         deadline = self._kernel.now + function.timeout_s
+        self.numbers[label] += 1
         process = self._kernel.spawn(
-            f"{label} #{next(self._numbers[label])}",
+            f"{label} #{self.numbers[label]}",
             "lambda",
-            lambda: self._run(process, function, text, deadline),
+            lambda: self._run(function, text, deadline),
         )
         # Until it says something else: who is killed says nothing.
         process.error_name = "Lambda.Unknown"
@@ -219,7 +220,8 @@ class Lambdas:
 
         process.ended.then(after_its_end)
 
-    def _run(self, process: Process, function: Function, text: str, deadline: float) -> Any:
+    def _run(self, function: Function, text: str, deadline: float) -> Any:
+        process = self._kernel.acting()
         context = Context(
             self._kernel,
             process.name,
@@ -262,4 +264,4 @@ class Lambdas:
         known = isinstance(error, DrydockError)
         self._kernel.note(process, f"fails: {text}" if known else f"BREAKS: {text}")
         if not known:
-            self.broken.append((process, error))
+            self._kernel.aside(lambda: self.broken.append((process, error)))

@@ -44,6 +44,11 @@ class Contents:
         self._made: dict[str, dict[str, str]] = {}
         s3.watchers.append(self._watch)
 
+    @property
+    def containers(self) -> tuple[dict[Any, Any], ...]:
+        """What it holds, to be kept and brought back."""
+        return self._texts, self._made
+
     def knows_name(self, text: str) -> bool:
         """Whether one of the names is in a text."""
         return any(name in text for name in self._names)
@@ -51,9 +56,8 @@ class Contents:
     def text(self, rest: str) -> str:
         """All of it and the rest, with the names in the order in which they come."""
         whole = "\0".join([f"{self._sum:x}", *sorted(self._texts.values()), rest])
-        for name, objects in self._made.items():
-            if name in whole:
-                whole += "\0".join(sorted(objects.values()))
+        for name in sorted(filter(whole.__contains__, self._made), key=whole.index):
+            whole += "\0".join(sorted(self._made[name].values()))
         if not self._names:
             return whole
         numbers: dict[str, str] = {}
@@ -80,12 +84,11 @@ class Contents:
             self._sum += _number(bucket, key, after.etag)
 
     def _keep_made(self, name: str, where: str, after: Stored | None) -> None:
-        objects = self._made.setdefault(name, {})
-        if after is None:
-            objects.pop(where, None)
-        else:
+        objects = {key: text for key, text in self._made.get(name, {}).items() if key != where}
+        if after is not None:
             body = after.body.replace(name.encode(), b"")
             objects[where] = f"{where}={hashlib.md5(body, usedforsecurity=False).hexdigest()}"
+        self._made[name] = objects
 
 
 @functools.lru_cache(4096)

@@ -8,13 +8,13 @@ which the same happened are equal.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from botocore.exceptions import BotoCoreError
 
@@ -22,13 +22,16 @@ from drydock.keys import RunKeys
 from drydock.markers import Failure, InputSummary, encode_done, encode_failed
 from drydock.outages import named_outages
 from drydock.parts import OutputObject, PartOutputs
+from drydock.registry import Registry
 from drydock.services import Services
 from drydock.shard_document import ShardDocument, parse_shard_document
 from drydock.store import Store
 from drydock.task_document import parse_task_document
 from drydock.tasks import parse_tasks
 from drydock.uris import parse_s3_uri
+from tests.simulation import registry
 from tests.simulation.account import CONTROL, DATA, settings_of
+from tests.simulation.keeping import keep
 from tests.simulation.kernel import Kernel, Process, Quiet
 from tests.simulation.lambdas import Lambdas
 from tests.simulation.s3 import S3, Stored
@@ -73,7 +76,7 @@ class SmallBatch(Batch):
             self.jobs[job.job_id] = job
             return job.job_id
 
-        self.asked[request.name] += 1
+        self.kernel.aside(lambda: self.asked.update([request.name]))
         with named_outages("AWS Batch"):
             return self._kernel.effect(f"batch SubmitJob {request.name}", do, writes=True)
 
@@ -92,6 +95,12 @@ class SmallBatch(Batch):
     def failed_children(self, job_id):
         return self._read(
             f"ListJobs of {job_id}", lambda: list(super(SmallBatch, self).failed_children(job_id))
+        )
+
+    def running(self, job_ids):
+        ids = list(job_ids)
+        return self._read(
+            f"DescribeJobs {' '.join(ids)}", lambda: super(SmallBatch, self).running(ids)
         )
 
     @named_outages("AWS Batch")
@@ -172,8 +181,8 @@ class _NobodyListens:
 class SmallWorld:
     """One world; ``buckets`` are what its S3 holds at first."""
 
-    def __init__(self, chooser: Any = None, buckets: Buckets | None = None) -> None:
-        self.kernel = Kernel(chooser or Quiet(), limit=20_000, latency_s=0)
+    def __init__(self, kernel: Kernel | None = None, buckets: Buckets | None = None) -> None:
+        self.kernel = kernel or Kernel(Quiet(), latency_s=0)
         self.settings = settings_of({"SHARD_SIZE": str(INPUTS)})
         self.bus = _NobodyListens()
         self.s3 = S3(self)
@@ -184,9 +193,10 @@ class SmallWorld:
         self.states.running = {ONE}
         self._names: list[str] = []
         # What was made up before this world began is taken.
-        self._begun = 1000 if buckets else 0
-        self._tokens = itertools.count()
-        self._given: dict[Process, str] = {}
+        self._begun = "then" if buckets else "first"
+        self._made: WeakKeyDictionary[Process, int] = WeakKeyDictionary()
+        self._tokens = 0
+        self._given: WeakKeyDictionary[Process, str] = WeakKeyDictionary()
         for bucket, objects in (buckets or {}).items():
             self.s3.buckets[bucket].update(objects)
         self._contents = Contents(self.s3, self._names)
@@ -199,16 +209,39 @@ class SmallWorld:
             jobs=self.batch,
             executions=self.states,
             messages=self.messages,
+            registry=Registry(registry.Client(self.kernel)),
             now=lambda: self.kernel.now,
             unique=self._unique,
         )
 
     def _unique(self) -> str:
-        name = hashlib.sha256(b"%d" % (self._begun + len(self._names))).hexdigest()[:16]
-        self._names.append(name)
-        if self.kernel.current is not None and self.kernel.observe is not None:
-            self.kernel.observe(self.kernel.current, "unique", name)
+        """A name of the process's own: the same one in whatever order others make up theirs."""
+        process = self.kernel.current
+        if process is None:
+            maker, number = "nobody", len(self._names)
+        else:
+            maker, number = process.name, self._made.get(process, 0)
+            self._made[process] = number + 1
+        made = hashlib.sha256(f"{self._begun} {maker} {number}".encode())
+        name = made.hexdigest()[:16]
+        self.kernel.aside(lambda: self._names.append(name))
+        if process is not None and self.kernel.observe is not None:
+            self.kernel.observe(process, "unique", name)
         return name
+
+    def keep(self) -> Callable[[], None]:
+        """Take note of everything that can change; what is returned brings it back."""
+        batch, states, lambdas, jobs = self.batch, self.states, self.lambdas, self.batch.jobs
+        lists = (each for job in jobs.values() for each in (job.terminated, job.cancelled))
+        return keep(
+            (self, states, self._contents, *jobs.values()),
+            (
+                *self.s3.buckets.values(),
+                *self._contents.containers,
+                *(self._names, self.messages.told, lambdas.numbers, lambdas.broken),
+                *(states.running, states.waiting, states.answers, jobs, batch.asked, *lists),
+            ),
+        )
 
     # -- what calls handlers, and calls them again where they failed
 
@@ -242,7 +275,8 @@ class SmallWorld:
 
     def submit(self, owner: str = ONE) -> str:
         """SubmitShard, for an execution that waits on a new token; another one for each try."""
-        token = f"token-{next(self._tokens)}"
+        token = f"token-{self._tokens}"
+        self._tokens += 1
         self.states.waiting.add(token)
         payload = {"run_id": self.run_id, "shard": 0, "owner": owner, "token": token}
 

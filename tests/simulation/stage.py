@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,11 +18,13 @@ from drydock.markers import ListedMarker, Settlement, settle
 from drydock.outcome import parse_outcome
 from drydock.run_document import Epoch, RunDocument, open_epoch, parse_run_document
 from tests.simulation.account import CONTROL, DATA
-from tests.simulation.kernel import Effect, Fault, Process
+from tests.simulation.keeping import keep
+from tests.simulation.kernel import Effect, Fault, Kernel, Process
 from tests.simulation.s3 import Stored
 from tests.simulation.small_world import INPUTS, ONE, Buckets, SmallWorld, enumerated
 
-Play = Callable[["SceneWorld"], Iterator[float | None]]
+# What is started at once; for how many seconds that goes on, or None: until nothing is left to do.
+Act = Callable[["SceneWorld"], float | None]
 SWEEP = {"detail-type": "Scheduled Event", "source": "aws.events"}
 # Turns that a world gets to come to its end: each round takes one, each leftover two.
 _TURNS = 12
@@ -41,14 +44,15 @@ STILL = (
 class Scene:
     """What is played, in which world.
 
-    ``still`` is what nobody changes while handlers run: to read it sooner or later is the same.
-    That nobody does is held to. ``aggregates`` when the shard's accounts belong to its end.
-    ``faults`` is how many things go wrong in a history unless it is said otherwise.
+    An act must not rest on what an earlier one looked at. ``still`` is what nobody changes while
+    handlers run: to read it sooner or later is the same. That nobody does is held to.
+    ``aggregates`` when the shard's accounts belong to its end. ``faults`` is how many things go
+    wrong in a history unless it is said otherwise.
     """
 
     name: str
     says: str
-    play: Play
+    acts: tuple[Act, ...]
     buckets: Callable[[], Buckets] = enumerated
     still: tuple[str, ...] = STILL
     aggregates: bool = False
@@ -62,35 +66,51 @@ class _Dies(BaseException):
 class SceneWorld(SmallWorld):
     """A small world in which a scene is played."""
 
-    def __init__(self, chooser: Any, scene: Scene, buckets: Buckets) -> None:
-        super().__init__(chooser, buckets)
+    def __init__(self, kernel: Kernel, scene: Scene, buckets: Buckets) -> None:
+        super().__init__(kernel, buckets)
         self.kernel.commutes = functools.cache(self._commutes)
         self.scene = scene
         self.owner = ONE
         self.opened: list[str] = []
-        self._act = 0
+        # How many acts have begun; the turns that the world takes afterwards; whether it is over.
+        self._act = self._turns = 0
+        self._is_over = False
+        self._until = math.inf
         self._wrong: list[str] = []
         self._written_in: dict[str, str] = {}
         self.s3.watchers.append(self._watch)
 
-    def run(self) -> None:
-        """Play the scene; what it starts before a ``yield`` runs at once.
-
-        It yields how many seconds that goes on, or None: until nothing is left to do. After a
-        ``yield`` a scene must not rest on what it looked at before.
-        """
-        for seconds in self.scene.play(self):
-            until = None if seconds is None else self.kernel.now + seconds
-            self.kernel.run(until)
-            self.kernel.now = max(self.kernel.now, until or 0.0)
+    def begin(self) -> float | None:
+        """Start what comes next, where nothing is left to do; until when it goes on, or None."""
+        if self._until < math.inf:
+            self.kernel.now = max(self.kernel.now, self._until)
+        self._until = math.inf
+        if self._act < len(self.scene.acts):
             self._act += 1
-        self.kernel.run()
-        self._finish()
+            seconds = self.scene.acts[self._act - 1](self)
+            self._until = math.inf if seconds is None else self.kernel.now + seconds
+        elif self._is_over:
+            return None
+        elif self._turns == _TURNS or not self._goes_on():
+            self._is_over = True
+            self._end()
+        return self._until
+
+    def keep(self) -> Callable[[], None]:
+        bring_back = super().keep()
+        mine = keep((), (self.opened, self._wrong, self._written_in))
+
+        def bring_all_back() -> None:
+            bring_back()
+            mine()
+
+        return bring_all_back
 
     def digest(self, rest: str) -> str:
         # What has gone wrong lasts: it is told at the end.
         wrong = f"{len(self.lambdas.broken)} {self._wrong}"
-        return super().digest(f"{self._act} {wrong} {sorted(self.opened)} {rest}")
+        at = f"{self._act} {self._is_over} {self._until}"
+        return super().digest(f"{at} {wrong} {sorted(self.opened)} {rest}")
 
     # -- what a scene can start
 
@@ -230,26 +250,28 @@ class SceneWorld(SmallWorld):
 
     # -- what a world does by itself
 
-    def _finish(self) -> None:
-        for _ in range(_TURNS):
-            # Whoever comes second sees the end: nobody but the living waits once all is quiet.
-            waits = self.has_ended() and self.states.waiting
-            assert not waits, f"{self.states.waiting} wait for a shard that has ended"
-            if self.has_ended():
-                if not self.scene.aggregates or self.document.frozen is not None:
-                    break
-                self.aggregate()
-            elif (job := self.job()) is not None:
-                self.message(self.end_job(job, INPUTS), "last event")
-            else:
-                # The token ran into its timeout: a new one waits from now on.
-                self.states.waiting.clear()
-                self.submit(self.owner)
-            self.kernel.run()
+    def _goes_on(self) -> bool:
+        """Take a turn towards the end; whether there was one to take."""
+        self._turns += 1
+        # Whoever comes second sees the end: nobody but the living waits once all is quiet.
+        waits = self.has_ended() and self.states.waiting
+        assert not waits, f"{self.states.waiting} wait for a shard that has ended"
+        if self.has_ended():
+            if not self.scene.aggregates or self.document.frozen is not None:
+                return False
+            self.aggregate()
+        elif (job := self.job()) is not None:
+            self.message(self.end_job(job, INPUTS), "last event")
+        else:
+            # The token ran into its timeout: a new one waits from now on.
+            self.states.waiting.clear()
+            self.submit(self.owner)
+        return True
+
+    def _end(self) -> None:
         self.sweep()
         if self.scene.aggregates:
             self.aggregate()
-        self.kernel.run()
 
     def _commutes(self, name: str) -> bool:
         return commutes(name) or any(part in name for part in self.scene.still)
@@ -335,11 +357,12 @@ def commutes(name: str) -> bool:
     """Effects that nobody else's can tell from having come sooner or later.
 
     A round's objects and an outcome have names of their own and are read by who learns the name
-    later; a message comes later anyhow. Nobody but who wrote them reads the results but for the
-    accounts, and all that write them write the same: that is held to.
+    later; a message comes later anyhow; the registry of images stays as it is. Nobody but who wrote
+    them reads the results but for the accounts, and all that write them write the same: that is
+    held to.
     """
     return (
-        name.startswith(("sqs ", "sns "))
+        name.startswith(("sqs ", "sns ", "ecr "))
         or any(part in name for part in ("/rounds/", "/frozen/"))
         or ("/results/" in name and not name.endswith("accounts.json"))
     )

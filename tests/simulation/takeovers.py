@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from drydock.decision import ABORTED
 from tests.simulation.small_world import ONE, TWO
@@ -19,9 +19,15 @@ def _beside(world: SceneWorld, do: Callable[[], None]) -> None:
     )
 
 
-def abort_beside_takeover(world: SceneWorld) -> Iterator[float | None]:
+def submits(world: SceneWorld) -> None:
     world.submit()
-    yield
+
+
+def sweeps(world: SceneWorld) -> None:
+    world.sweep()
+
+
+def abort_beside_takeover(world: SceneWorld) -> None:
     world.states.waiting.clear()
     job = world.job()
     if job is not None:
@@ -34,47 +40,44 @@ def abort_beside_takeover(world: SceneWorld) -> Iterator[float | None]:
         world.submit(TWO)
 
     _beside(world, take_over)
-    yield
+
+
+def no_job_of_the_next_was_aborted(world: SceneWorld) -> None:
     for each in world.document.rounds:
         job = world.batch.jobs.get(each.job_id or "")
         is_aborted = job is not None and ABORTED in job.terminated
         assert each.epoch == 1 or not is_aborted, f"{each.job_id} of epoch 2 was aborted"
 
 
-def abort_of_an_owner(world: SceneWorld) -> Iterator[float | None]:
-    world.submit()
-    yield
+def abort_of_an_owner(world: SceneWorld) -> None:
     world.states.waiting.clear()
     world.states.running = set()
     world.abort(ONE)
-    yield
-    world.sweep()
-    yield
+
+
+def nothing_goes_on(world: SceneWorld, *, why: str) -> None:
     live = [job.job_id for job in world.batch.live()]
-    assert not live, f"{live} go on although their owner was aborted"
+    assert not live, f"{live} go on although {why}"
+
+
+def next_takes_over(world: SceneWorld) -> None:
+    nothing_goes_on(world, why="their owner was aborted")
     world.open_next_epoch(TWO)
     world.submit(TWO)
-    yield
 
 
-def stop_of_a_job(world: SceneWorld) -> Iterator[float | None]:
-    world.submit()
-    yield
+def stops(world: SceneWorld) -> None:
     world.stop(now=True)
-    yield
-    world.sweep()
-    yield
-    live = [job.job_id for job in world.batch.live()]
-    assert not live, f"{live} go on although their epoch was stopped"
+
+
+def all_ends_are_told(world: SceneWorld) -> None:
+    nothing_goes_on(world, why="their epoch was stopped")
     for job in world.batch.jobs.values():
         detail = {"jobId": job.job_id, "jobName": job.request.name, "status": "FAILED"}
         world.message({"detail-type": "Batch Job State Change", "detail": detail}, "event")
-    yield
 
 
-def misconfiguration_beside_takeover(world: SceneWorld) -> Iterator[float | None]:
-    world.submit()
-    yield
+def misconfiguration_beside_takeover(world: SceneWorld) -> None:
     world.states.waiting.clear()
     job = world.job()
     if job is not None:
@@ -90,19 +93,34 @@ def misconfiguration_beside_takeover(world: SceneWorld) -> Iterator[float | None
             {"detail-type": "Batch Job State Change", "detail": detail}, "misconfiguration"
         )
     _beside(world, lambda: world.open_next_epoch(TWO))
-    yield
+
+
+def next_is_not_stopped(world: SceneWorld) -> None:
     run = world.run_document
     assert run.active_stop is None, f"epoch 1 was misconfigured, and {run.active_stop} was put"
     world.submit(TWO)
-    yield
 
 
 TAKEOVERS = tuple(
-    Scene(play.__name__.replace("_", " "), says, play, still=_STILL)
-    for says, play in (
-        ("the abort of an execution as another takes over", abort_beside_takeover),
-        ("the abort of an execution that nobody has taken over from", abort_of_an_owner),
-        ("a stop of what runs", stop_of_a_job),
-        ("a stop as another execution takes over", misconfiguration_beside_takeover),
+    Scene(name, says, (submits, *acts), still=_STILL)
+    for name, says, *acts in (
+        (
+            "abort beside takeover",
+            "the abort of an execution as another takes over",
+            abort_beside_takeover,
+            no_job_of_the_next_was_aborted,
+        ),
+        (
+            "abort of an owner",
+            "the abort of an execution that nobody has taken over from",
+            *(abort_of_an_owner, sweeps, next_takes_over),
+        ),
+        ("stop of a job", "a stop of what runs", stops, sweeps, all_ends_are_told),
+        (
+            "misconfiguration beside takeover",
+            "a stop as another execution takes over",
+            misconfiguration_beside_takeover,
+            next_is_not_stopped,
+        ),
     )
 )

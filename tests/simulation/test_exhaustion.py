@@ -82,8 +82,8 @@ def test_a_job_that_is_submitted_unless_it_is_looked_for_first_is_a_second_one()
     scene = BY_NAME["expired claim, submitted"]
     buckets = scene.buckets()
 
-    def build(chooser):
-        return SceneWorld(chooser, scene, buckets)
+    def build(kernel):
+        return SceneWorld(kernel, scene, buckets)
 
     with mock.patch.object(advancing, "_take_over", take_over):
         with pytest.raises(Violated) as found:
@@ -113,7 +113,7 @@ def test_turning_back_leaves_no_end_of_a_scene_out():
                 return super().digest(rest) if turns_back else str(next(states))
 
         with turns_begin_anew():
-            explored = explore(lambda chooser: Told(chooser, scene, buckets), lost_answers, 1)
+            explored = explore(lambda kernel: Told(kernel, scene, buckets), lost_answers, 1)
         return found, explored.histories
 
     (some, few), (all_of_them, many) = ends(turns_back=True), ends(turns_back=False)

@@ -1,11 +1,13 @@
 """The search finds what one interleaving in many breaks, and ends where nothing can."""
 
 import itertools
+import math
 
 import pytest
 
 from tests.simulation.explorer import Violated, explore, replay
-from tests.simulation.kernel import Fault, Kernel
+from tests.simulation.keeping import keep
+from tests.simulation.kernel import Fault
 
 DIES = ("dies before", "dies after")
 
@@ -13,15 +15,20 @@ DIES = ("dies before", "dies after")
 class Counter:
     """Two processes add one to a number each; with a safe one they compare and swap."""
 
-    def __init__(self, chooser, *, safe: bool, tries: int = 5) -> None:
-        self.kernel = Kernel(chooser, latency_s=0)
+    def __init__(self, kernel, *, safe: bool, tries: int = 5) -> None:
+        self.kernel = kernel
         self.number, self.safe, self.tries = 0, safe, tries
         self.processes = []
 
-    def run(self):
+    def begin(self):
+        if self.processes:
+            return None
         for name in ("one", "two"):
             self.processes.append(self.kernel.spawn(name, "lambda", self.add))
-        self.kernel.run()
+        return math.inf
+
+    def keep(self):
+        return keep((self,), (self.processes,))
 
     def add(self):
         for _ in range(self.tries):
@@ -60,14 +67,14 @@ def deaths(effect, written):
 
 def test_a_lost_update_is_found_and_its_script_replays_it():
     with pytest.raises(Violated) as found:
-        explore(lambda chooser: Counter(chooser, safe=False), no_faults, 0)
+        explore(lambda kernel: Counter(kernel, safe=False), no_faults, 0)
     assert "the number is 1" in str(found.value)
     with pytest.raises(AssertionError, match="the number is 1"):
-        replay(lambda c: Counter(c, safe=False), no_faults, 0, found.value.script)
+        replay(lambda kernel: Counter(kernel, safe=False), no_faults, 0, found.value.script)
 
 
 def test_compare_and_swap_survives_every_interleaving_and_every_death():
-    explored = explore(lambda chooser: Counter(chooser, safe=True), deaths, 2)
+    explored = explore(lambda kernel: Counter(kernel, safe=True), deaths, 2)
     # Both orders at least, and each of four effects may die in two ways.
     assert explored.histories > 10
     assert explored.pruned > 0
@@ -88,7 +95,7 @@ def test_turning_back_at_states_seen_before_leaves_no_state_out(monkeypatch):
                 # Without equal states the search goes through every list of choices.
                 return super().digest(rest) if prunes else str(next(distinct))
 
-        explored = explore(lambda chooser: Told(chooser, safe=True), deaths, 2)
+        explored = explore(lambda kernel: Told(kernel, safe=True), deaths, 2)
         return found, explored.histories
 
     (with_pruning, few), (without, many) = results(prunes=True), results(prunes=False)
@@ -104,4 +111,4 @@ def test_whoever_goes_round_in_a_circle_is_found():
                 self.kernel.chooser.forget(self.kernel.current, 0)
 
     with pytest.raises(AssertionError, match="go on for ever"):
-        explore(lambda chooser: Forgetful(chooser, safe=True), no_faults, 0)
+        explore(lambda kernel: Forgetful(kernel, safe=True), no_faults, 0)
