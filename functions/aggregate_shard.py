@@ -2,20 +2,35 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from drydock.aggregation import aggregate_shard
 from drydock.services import services
 
 logger = Logger()
+metrics = Metrics()
 
 
 @logger.inject_lambda_context
+@metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do one turn; a cursor says that there is more."""
     answer = aggregate_shard(
         services(), event["run_id"], event["shard"], event["owner"], event["cursor"]
     )
+    metrics.add_metric("Aggregations", MetricUnit.Count, 1)
+    if "took" in answer:
+        metrics.add_metric("InputsDone", MetricUnit.Count, answer["done"])
+        metrics.add_metric("InputsFailed", MetricUnit.Count, answer["failed"])
+        metrics.add_metric("InputsSkipped", MetricUnit.Count, answer["skipped"])
+        metrics.add_metric("InputsRemaining", MetricUnit.Count, answer["remaining"])
+        metrics.add_metric("Rounds", MetricUnit.Count, answer["took"]["rounds"])
+        metrics.add_metric("Attempts", MetricUnit.Count, answer["took"]["attempts"])
+        metrics.add_metric("ComputeUsd", MetricUnit.NoUnit, answer["took"]["usd"])
+        for name, count in answer["took"]["interruptions"].items():
+            with single_metric("Interruptions", MetricUnit.Count, count) as metric:
+                metric.add_dimension("class", name)
     logger.info("shard aggregated", extra={"run_id": event["run_id"], **answer})
     return answer

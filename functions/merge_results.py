@@ -18,8 +18,6 @@ metrics = Metrics()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Write the results and return the run's accounts."""
     answer = merge_results(services(), event["run_id"], event["owner"])
-    metrics.add_metric("InputsDone", MetricUnit.Count, answer["accounting"]["done"])
-    metrics.add_metric("InputsFailed", MetricUnit.Count, answer["accounting"]["failed"])
-    metrics.add_metric("InputsRemaining", MetricUnit.Count, answer["accounting"]["remaining"])
+    metrics.add_metric(f"Runs_{answer['status']}", MetricUnit.Count, 1)
     logger.info("results merged", extra=answer)
     return answer

@@ -71,6 +71,8 @@ def aggregate_shard(
 ) -> dict[str, Any]:
     """Do one turn of a shard's aggregation; ``cursor`` is what the turn before returned.
 
+    The turn that writes the shard's accounts also answers with what settling it took.
+
     Raises:
         RunSuperseded: another execution owns the run now.
     """
@@ -94,6 +96,19 @@ def _aggregated(accounts: Accounts) -> dict[str, Any]:
         "status": "aggregated",
         "cursor": None,
         **{name: getattr(accounts, name) for name in counts},
+    }
+
+
+def _took(services: Services, run: RunDocument, accounts: Accounts) -> dict[str, Any]:
+    """What settling a shard took, in all of its epochs: rounds, attempts, about how much money."""
+    effort = accounts.effort
+    seconds = accounts.seconds + (effort.lost_seconds or 0.0)
+    vcpu_hours = seconds / 3600 * int(run.current.request["resources"]["vcpus"])
+    return {
+        "rounds": effort.rounds,
+        "attempts": effort.attempts,
+        "interruptions": effort.interruptions,
+        "usd": round(vcpu_hours * services.settings.vcpu_hour_usd, 4),
     }
 
 
@@ -228,7 +243,7 @@ def _one_turn(
         accounts=accounts,
     )
     _write_accounts(services, run, document.shard, written)
-    return _aggregated(accounts)
+    return _aggregated(accounts) | {"took": _took(services, run, accounts)}
 
 
 def _write_accounts(services: Services, run: RunDocument, shard: int, written: Written) -> None:

@@ -31,15 +31,24 @@ class Executions:
         return self._given or boto3.client("stepfunctions", config=config)
 
     @named_outages("AWS Step Functions")
-    def is_running(self, execution_arn: str) -> bool:
-        """Whether an execution goes on; one that is not known does not."""
+    def status(self, execution_arn: str) -> str | None:
+        """An execution's status in AWS's words; None of one that is not known."""
         try:
             answer = self._client.describe_execution(executionArn=execution_arn)
         except ClientError as error:
             if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
-                return False
+                return None
             raise
-        return answer["status"] == "RUNNING"
+        return answer["status"]
+
+    def is_running(self, execution_arn: str) -> bool:
+        """Whether an execution goes on; one that is not known does not."""
+        return self.status(execution_arn) == "RUNNING"
+
+    @named_outages("AWS Step Functions")
+    def error(self, execution_arn: str) -> str:
+        """The name of the error that an execution failed of; a timeout of its own has none."""
+        return self._client.describe_execution(executionArn=execution_arn).get("error", "")
 
     @named_outages("AWS Step Functions")
     def answer(self, token: str, output: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """ResubmitInterrupted: what an event about a job of ours means for its shard."""
 
+import re
 from typing import Any
 
 from drydock.advancing import EndedJob, advance
@@ -31,7 +32,7 @@ def resubmit_interrupted(services: Services, message: dict[str, Any]) -> str:
     if job is None:
         return "not ours"
     array = detail.get("arrayProperties") or {}
-    is_blocked = message.get("detail-type") == "Batch Job Queue Blocked"
+    is_blocked = blocked_for(message) is not None
     done = "left to its array"
     if is_blocked or (detail["status"] == "FAILED" and "size" not in array):
         child, verdict = _verdict(detail)
@@ -45,6 +46,18 @@ def resubmit_interrupted(services: Services, message: dict[str, Any]) -> str:
     if detail["status"] in ("SUCCEEDED", "FAILED"):
         ended = EndedJob(str(detail["jobId"]), view_of(detail))
     return _advance(services, job.run_id, job.shard, ended)
+
+
+def blocked_for(message: dict[str, Any]) -> str | None:
+    """Why nothing moves in a queue, as AWS Batch's code for it; None: the message tells of none.
+
+    https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html
+    """
+    if message.get("detail-type") != "Batch Job Queue Blocked":
+        return None
+    reason = str(message["detail"].get("statusReason", ""))
+    found = re.match(r"(CAPACITY|MISCONFIGURATION):[A-Z_]+", reason)
+    return found[0] if found else "UNDETERMINED"
 
 
 def _advance(services: Services, run_id: str, shard: int, ended: EndedJob | None = None) -> str:

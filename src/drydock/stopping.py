@@ -1,7 +1,7 @@
 """StopRun: a run's stop by its user or budget, an owner's end, and the sweep."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any, Literal, get_args
 
 from drydock.advancing import advance
@@ -9,7 +9,16 @@ from drydock.concurrency import each
 from drydock.decision import ABORTED, SUPERSEDED
 from drydock.detection import shard_inputs
 from drydock.documents import Documents
-from drydock.errors import DrydockError, Malformed, NotFound, RequestRejected
+from drydock.errors import (
+    DrydockError,
+    Malformed,
+    NotFound,
+    RequestRejected,
+    RunIncomplete,
+    RunMisconfigured,
+    RunStopped,
+    RunSuperseded,
+)
 from drydock.job_views import ActiveJob
 from drydock.keys import JobIdentity, owner_claim, parse_job_name
 from drydock.run_document import RunDocument, Stop, StopReason
@@ -19,18 +28,32 @@ from drydock.stops import put_and_tell
 
 _PREFIX = "drydock-"
 
+# How a run says itself that it ends without success; whatever else an execution fails of is broken.
+OWN_ENDS = {
+    each.__name__
+    for each in (RequestRejected, RunIncomplete, RunMisconfigured, RunStopped, RunSuperseded)
+}
+
 Fate = Literal["fine", "leaked", "advance"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How many jobs were terminated and how many shards were looked at."""
+    """How many jobs were terminated and how many shards were looked at.
+
+    ``broken`` executions have failed of something that is no run's own end. ``runs`` and ``shards``
+    are those that had active jobs, where all were looked through.
+    """
 
     terminated: int = 0
     advanced: int = 0
+    broken: int = 0
+    runs: int = field(default=0, compare=False)
+    shards: int = field(default=0, compare=False)
 
     def __add__(self, other: "Ended") -> "Ended":
-        return Ended(self.terminated + other.terminated, self.advanced + other.advanced)
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Ended(*(ours + theirs for ours, theirs in pairs))
 
 
 def stop_run(services: Services, event: dict[str, Any]) -> Ended:
@@ -40,7 +63,8 @@ def stop_run(services: Services, event: dict[str, Any]) -> Ended:
         RequestRejected: a user's stop names no run or no reason.
     """
     if event.get("detail-type") == "Step Functions Execution Status Change":
-        return abort_owned(services, str(event["detail"]["executionArn"]))
+        aborted = abort_owned(services, str(event["detail"]["executionArn"]))
+        return aborted + tell_of_broken(services, event["detail"])
     if event.get("detail-type") == "Scheduled Event":
         return sweep(services)
     if event.get("check") == "budgets":
@@ -108,13 +132,28 @@ def abort_owned(services: Services, execution_arn: str) -> Ended:
     return Ended(terminated=_terminate(services, jobs, ABORTED))
 
 
+def tell_of_broken(services: Services, detail: dict[str, Any]) -> Ended:
+    """Tell people of an execution that failed otherwise than runs end by name, and count it."""
+    if detail["status"] not in ("FAILED", "TIMED_OUT"):
+        return Ended()
+    arn = str(detail["executionArn"])
+    # The event's documentation does not promise it.
+    error = detail["error"] if "error" in detail else services.executions.error(arn)
+    if error in OWN_ENDS:
+        return Ended()
+    text = f"{arn} {detail['status']}: {error}: {detail.get('cause', '')}"
+    services.messages.notify("drydock: a run broke", text)
+    return Ended(broken=1)
+
+
 def sweep(services: Services) -> Ended:
     """End what no running execution owns, look at claims that went silent, carry out stops.
 
     Jobs are listed before any document is read, as in :func:`abort_owned`, and for its reason.
     """
-    ended = Ended()
-    for run_id, jobs in _active_by_run(services).items():
+    active = _active_by_run(services)
+    ended = _counted(active)
+    for run_id, jobs in active.items():
         ended += _sweep_run(services, run_id, jobs)
     return ended
 
@@ -126,8 +165,9 @@ def check_budgets(services: Services) -> Ended:
         DrydockError: one run could not be looked at; the others were.
     """
     documents = Documents(services.store, services.settings.control_bucket)
-    ended, problems = Ended(), []
-    for run_id, jobs in _active_by_run(services).items():
+    active = _active_by_run(services)
+    ended, problems = _counted(active), []
+    for run_id, jobs in active.items():
         try:
             run = documents.run(run_id).value
             stop = over_budget(services, run, {_identity(job).shard for job in jobs})
@@ -140,6 +180,12 @@ def check_budgets(services: Services) -> Ended:
     if problems:
         raise problems[0]
     return ended
+
+
+def _counted(active: dict[str, list[ActiveJob]]) -> Ended:
+    """How many runs and shards have active jobs."""
+    shards = {(run_id, _identity(job).shard) for run_id, jobs in active.items() for job in jobs}
+    return Ended(runs=len(active), shards=len(shards))
 
 
 def _active_by_run(services: Services) -> dict[str, list[ActiveJob]]:
@@ -222,7 +268,7 @@ def _identity(job: ActiveJob) -> JobIdentity:
 
 def _active(services: Services, run_id: str | None) -> list[ActiveJob]:
     prefix = _PREFIX if run_id is None else f"{_PREFIX}{run_id}-"
-    queues = (services.settings.spot_queue_arn, services.settings.on_demand_queue_arn)
+    queues = services.settings.queue_arns
     return [job for queue in queues for job in services.jobs.active(queue, prefix)]
 
 

@@ -97,6 +97,7 @@ class Job:
     failed: list[FailedChild] = field(default_factory=list)
     attempts: dict[str, list[AttemptView]] = field(default_factory=dict)
     is_terminated: bool = False
+    image: str | None = None
 
 
 class Batch:
@@ -139,6 +140,7 @@ class Batch:
             has_failed=job.status == "FAILED",
             is_terminated=job.is_terminated,
             last=attempts[-1] if attempts else None,
+            image=job.image,
         )
 
     def failed_children(self, job_id: str):

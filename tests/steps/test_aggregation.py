@@ -67,6 +67,18 @@ def test_a_settled_shard_has_accounts_tables_and_a_frozen_outcome(world, run_id,
     assert len(world.get(CONTROL, frozen.key).splitlines()) == 4
 
 
+def test_the_turn_that_writes_the_accounts_tells_what_the_shard_took(world, run_id, job):
+    finish(world, job)
+    owner = world.owner(run_id)
+    took = aggregate_shard(world.services, run_id, 0, owner, None)["took"]
+    accounts = world.json(DATA, "out/results/shards/000000/accounts.json")["accounts"]
+    vcpu_hours = accounts["seconds"] / 3600
+    assert (took["rounds"], took["attempts"], took["interruptions"]) == (1, 4, {})
+    assert took["usd"] == round(vcpu_hours * world.services.settings.vcpu_hour_usd, 4)
+    assert vcpu_hours > 0
+    assert "took" not in aggregate_shard(world.services, run_id, 0, owner, None)
+
+
 def test_aggregating_again_changes_nothing(world, run_id, job):
     finish(world, job)
     world.aggregate(run_id)
@@ -209,7 +221,7 @@ def test_a_marker_between_the_freeze_and_the_last_turn_is_late(world, run_id, jo
     world.settle(document, records[0])
     while answer["status"] == "more":
         answer = aggregate_shard(world.services, run_id, 0, owner, answer["cursor"])
-    assert answer == WHOLE | {"done": 3, "failed": 1}
+    assert answer == WHOLE | {"done": 3, "failed": 1, "took": answer["took"]}
     assert accounts_of(world)["late_markers"] == 1
     assert len(rows(world, run_id)) == 3
 
@@ -560,7 +572,7 @@ def test_a_large_shard_takes_turns_that_leave_the_same_tables(world, run_id, job
     first = aggregate_shard(world.services, run_id, 0, world.owner(run_id), None)
     assert first["status"] == "more"
     again = aggregate_shard(world.services, run_id, 0, world.owner(run_id), first["cursor"])
-    assert again == WHOLE | {"done": 3, "failed": 1}
+    assert again == WHOLE | {"done": 3, "failed": 1, "took": again["took"]}
     assert [row["id"] for row in rows(world, run_id)] == ["m0", "m2", "m3"]
     assert world.keys(DATA, "out/results/scores/") == [
         "out/results/scores/shard=000000/00000.parquet",

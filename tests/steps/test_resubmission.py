@@ -3,7 +3,7 @@
 import pytest
 
 from drydock.keys import RunKeys
-from drydock.resubmission import resubmit_interrupted
+from drydock.resubmission import blocked_for, resubmit_interrupted
 from drydock.run_document import Stop, put_stop
 from tests.steps.world import DATA
 
@@ -29,6 +29,33 @@ def handle(world, event):
 def test_jobs_of_others_are_left_alone(world, name):
     detail = {"jobId": "j", "jobName": name, "status": "FAILED"}
     assert handle(world, {"detail-type": "Batch Job State Change", "detail": detail}) == "not ours"
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (
+            "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity",
+            "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+        ),
+        (
+            "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement",
+            "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+        ),
+        ("UNDETERMINED - the root cause is undetermined", "UNDETERMINED"),
+        ("something new", "UNDETERMINED"),
+        (None, "UNDETERMINED"),
+    ],
+)
+def test_why_a_queue_is_blocked_is_told_by_batchs_own_code(told, reason):
+    detail = {} if told is None else {"statusReason": told}
+    assert blocked_for({"detail-type": "Batch Job Queue Blocked", "detail": detail}) == reason
+
+
+def test_a_job_that_ended_blocks_nothing():
+    detail = {"statusReason": "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"}
+    assert blocked_for({"detail-type": "Batch Job State Change", "detail": detail}) is None
+    assert blocked_for({"advance": {"run_id": "a", "shard": 0}}) is None
 
 
 def test_an_event_of_a_run_that_was_removed_is_no_error(world, run_id, job):

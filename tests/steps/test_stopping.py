@@ -7,7 +7,7 @@ from drydock.errors import Malformed, RequestRejected
 from drydock.jobs import JobRequest
 from drydock.resubmission import resubmit_interrupted
 from drydock.run_document import Stop, put_stop
-from drydock.stopping import Ended, put_and_carry_out, stop_run
+from drydock.stopping import OWN_ENDS, Ended, put_and_carry_out, stop_run
 from tests.steps.stand_ins import Killed
 from tests.steps.world import CONTROL, DATA, EXECUTION
 
@@ -31,9 +31,9 @@ def stop(world, **event):
     return stop_run(world.services, event)
 
 
-def execution_ended(world, execution, status="ABORTED"):
+def execution_ended(world, execution, status="ABORTED", **more):
     world.executions.running.discard(EXECUTION + execution)
-    detail = {"executionArn": EXECUTION + execution, "status": status}
+    detail = {"executionArn": EXECUTION + execution, "status": status, **more}
     kind = "Step Functions Execution Status Change"
     return stop_run(world.services, {"detail-type": kind, "detail": detail})
 
@@ -45,6 +45,44 @@ def orphan(world, name, queue="spot_queue_arn"):
         name, getattr(settings, queue), settings.job_definition_arn, 2, {}, 1, 512, 0, 120, {}
     )
     return world.batch.jobs[world.batch.submit(request)]
+
+
+# -- executions that fail
+
+
+@pytest.mark.parametrize("error", sorted(OWN_ENDS))
+def test_a_run_that_ends_by_its_own_name_is_nobodys_alarm(world, run_id, error):
+    assert execution_ended(world, "one", "FAILED", error=error).broken == 0
+    assert world.told() == []
+
+
+def test_the_ends_that_are_a_runs_own_are_those_that_merging_and_opening_name():
+    own = ["RequestRejected", "RunIncomplete", "RunMisconfigured", "RunStopped", "RunSuperseded"]
+    assert sorted(OWN_ENDS) == own
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [("FAILED", "States.Runtime"), ("FAILED", "Malformed"), ("TIMED_OUT", "")]
+)
+def test_an_execution_that_fails_of_something_else_is_told_and_counted(
+    world, run_id, status, error
+):
+    ended = execution_ended(world, "one", status, error=error, cause="why")
+    assert ended == Ended(broken=1)
+    [(subject, text)] = world.told()
+    assert subject == "drydock: a run broke"
+    assert text == f"{EXECUTION}one {status}: {error}: why"
+
+
+def test_an_event_that_leaves_the_error_out_makes_us_ask(world, run_id):
+    world.executions.errors[EXECUTION + "one"] = "RunStopped"
+    assert execution_ended(world, "one", "FAILED").broken == 0
+    world.executions.errors[EXECUTION + "one"] = "States.Runtime"
+    assert execution_ended(world, "one", "FAILED").broken == 1
+
+
+def test_an_execution_that_somebody_aborts_is_not_broken(world, run_id):
+    assert execution_ended(world, "one", "ABORTED", error="asked for").broken == 0
 
 
 # -- a user's stop
@@ -224,6 +262,13 @@ def test_after_an_abort_the_next_start_goes_on_at_once(world, run_id, job):
 
 def test_the_sweep_leaves_alone_what_is_recorded(world, job):
     assert stop_run(world.services, SWEEP) == Ended()
+
+
+@pytest.mark.parametrize("event", [SWEEP, {"check": "budgets"}], ids=["sweep", "budgets"])
+def test_both_schedules_count_the_runs_and_shards_that_have_jobs(world, run_id, job, event):
+    orphan(world, "drydock-made-by-hand")
+    found = stop_run(world.services, event)
+    assert (found.runs, found.shards) == (1, 1)
     assert not job.terminated
 
 

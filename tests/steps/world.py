@@ -205,12 +205,12 @@ class World:
         return detect_restarts(self.services, run_id, shard, self.owner(run_id))
 
     def aggregate(self, run_id: str, shard: int = 0) -> dict[str, Any]:
-        """AggregateShard until it says something else than ``more``."""
+        """AggregateShard until it says something else than ``more``: what became of the inputs."""
         cursor = None
         while True:
             answer = aggregate_shard(self.services, run_id, shard, self.owner(run_id), cursor)
             if answer["status"] != "more":
-                return answer
+                return {name: value for name, value in answer.items() if name != "took"}
             cursor = answer["cursor"]
 
     def answer_tokens(self, run_id: str, ending: str, shard: int = 0) -> int:
