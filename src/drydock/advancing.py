@@ -10,7 +10,13 @@ import json
 from dataclasses import dataclass
 
 from drydock import decision as decisions
-from drydock.children import has_grown, is_users_end, what_to_change, with_failures
+from drydock.children import (
+    another_image,
+    has_grown,
+    is_users_end,
+    what_to_change,
+    with_failures,
+)
 from drydock.decision import Decision, Facts, Limits, decide, is_frozen_for, needs_job
 from drydock.detection import detect, shard_inputs
 from drydock.documents import Documents, Versioned
@@ -70,6 +76,8 @@ def advance(services: Services, run_id: str, shard: int, ended: EndedJob | None 
     documents = Documents(services.store, services.settings.control_bucket)
     for _ in range(_TURNS):
         look = _look(services, documents, run_id, shard, ended)
+        if _runs_another_image(services, look):
+            continue
         decision = decide(
             look.run,
             look.document.value,
@@ -85,6 +93,17 @@ def advance(services: Services, run_id: str, shard: int, ended: EndedJob | None 
         except Conflict:
             continue
     raise Conflict(f"run {run_id} shard {shard}: others changed its document {_TURNS} times")
+
+
+def _runs_another_image(services: Services, look: Look) -> bool:
+    """Stop the run, once, whose job runs another image than it was started with."""
+    run, current = look.run, look.document.value.current
+    if look.job is None or current is None or current.epoch != run.epoch or run.active_stop:
+        return False
+    told = another_image(run, current, look.job)
+    if told is not None:
+        put_and_tell(services, run.run_id, Stop(run.epoch, "misconfiguration", told, now=True))
+    return told is not None
 
 
 def _limits(settings: Settings) -> Limits:

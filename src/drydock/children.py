@@ -81,6 +81,17 @@ def is_users_end(view: JobView) -> bool:
     )
 
 
+def another_image(run: RunDocument, submitted: Round, view: JobView) -> str | None:
+    """What to tell of a job that runs another image than its epoch has; None where it does not."""
+    (wanted,) = (each.image for each in run.epochs if each.epoch == submitted.epoch)
+    if view.image is None or view.image == wanted:
+        return None
+    return (
+        f"AWS Batch runs the image {view.image} and not {wanted}, which the run was started with: "
+        f"see who changed the job definition {submitted.job_definition_arn}"
+    )
+
+
 def has_grown(run: RunDocument, submitted: Round) -> bool:
     """Whether a round has more memory than its request asks for: it is no request's fault then."""
     return submitted.memory_mib > int(run.current.request["resources"]["memory_mib"])

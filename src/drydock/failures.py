@@ -77,7 +77,7 @@ def _secret_rules() -> Iterator[Rule]:
     yield Rule("start", "few_times", _NOT_NOW, container_reason=fetching)
 
 
-RULES = (
+RULES: tuple[Rule, ...] = (
     Rule("interrupted", "again", "The machine was taken away.", status_reason="Host EC2*"),
     Rule(
         "interrupted",
@@ -336,9 +336,8 @@ TERMINATED = Verdict(
 )
 UNKNOWN = Verdict("unknown", "few_times", "Batch gave a reason that is not in the table.")
 # A class has one policy.
-POLICIES: dict[str, Policy] = {
-    each.failure_class: each.policy for each in (*RULES, TERMINATED, UNKNOWN)
-}
+POLICIES: dict[str, Policy] = {each.failure_class: each.policy for each in RULES}
+POLICIES |= {each.failure_class: each.policy for each in (TERMINATED, UNKNOWN)}
 
 
 def classify(

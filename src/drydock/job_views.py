@@ -42,10 +42,10 @@ class AttemptView:
 class JobView:
     """What Batch says of the current round's job; ``gone`` when it knows none any more.
 
-    Of a job that has ended: ``has_failed``, ``is_terminated`` as above, and of a plain job how its
-    last attempt ended. ``failures`` counts its children by the class of their failure, ``texts``
-    holds a sample of what Batch wrote for a class, ``withheld`` are ranges of the shard's places
-    that a user took out of this epoch.
+    ``image`` is what its containers run. Of a job that has ended: ``has_failed``,
+    ``is_terminated`` as above, and of a plain job how its last attempt ended. ``failures`` counts
+    its children by the class of their failure, ``texts`` holds a sample of what Batch wrote for a
+    class, ``withheld`` are ranges of the shard's places that a user took out of this epoch.
     """
 
     state: Literal["active", "ended", "gone"]
@@ -56,6 +56,7 @@ class JobView:
     failures: Mapping[str, int] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     withheld: tuple[tuple[int, int], ...] = ()
+    image: str | None = field(default=None, compare=False)
 
 
 def view_of(job: Mapping[str, Any]) -> JobView:
@@ -70,6 +71,7 @@ def view_of(job: Mapping[str, Any]) -> JobView:
         has_failed=job["status"] == "FAILED",
         is_terminated=is_terminated(job),
         last=attempt_of(attempts[-1]) if attempts else None,
+        image=(job.get("container") or {}).get("image"),
     )
 
 

@@ -484,3 +484,19 @@ def test_cut_short_at_any_effect_and_repeated_everything_is_settled_once(fault):
         submitted = [job.request.name for job in world.batch.jobs.values()]
         assert sorted(submitted) == [job_name(run_id, shard, number) for number in range(2)]
         assert world.keys("drydock-control", f"tokens/{run_id}/") == []
+
+
+def test_a_job_of_another_image_than_was_resolved_ends_at_once(world, run_id):
+    """Whoever registers a job definition can make another one of that name and number."""
+    world.submit(run_id)
+    job = only(world.batch.live())
+    job.image = world.run(run_id).current.image
+    advance(world.services, run_id, 0)
+    assert world.run(run_id).stop is None
+    job.image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/other:1"
+    advance(world.services, run_id, 0)
+    stop = world.run(run_id).stop
+    assert (stop.reason, stop.now) == ("misconfiguration", True)
+    assert stop.text.startswith(f"AWS Batch runs the image {job.image} and not ")
+    assert job.terminated
+    assert world.told() == [("drydock stopped a-run", stop.text)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drydock.images import image_problems, is_allowed
+from drydock.images import Image, image_problems, is_allowed, parse_image
 
 ECR = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
 DIGEST = "sha256:" + "0" * 64
@@ -27,6 +27,29 @@ DIGEST = "sha256:" + "0" * 64
 )
 def test_whole_references_pass(reference):
     assert image_problems(reference) == []
+
+
+@pytest.mark.parametrize(
+    ("reference", "image", "meant"),
+    [
+        (
+            f"{ECR}/lab/dock:2",
+            Image(ECR, "lab/dock", "2", None, ("123456789012", "us-west-2")),
+            f"{ECR}/lab/dock:2",
+        ),
+        (
+            f"localhost:5000/dock:2@{DIGEST}",
+            Image("localhost:5000", "dock", "2", DIGEST, None),
+            f"localhost:5000/dock@{DIGEST}",
+        ),
+        (f"lab/dock@{DIGEST}", Image("", "lab/dock", None, DIGEST, None), f"lab/dock@{DIGEST}"),
+        ("public.ecr.aws/x/y:1", Image("public.ecr.aws", "x/y", "1", None, None), None),
+    ],
+)
+def test_a_reference_is_taken_apart(reference, image, meant):
+    assert parse_image(reference) == image
+    assert image.meant == (meant or reference)
+    assert image.pinned("sha256:1") == f"{image.name}@sha256:1"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +101,12 @@ OWN = f"{ECR}/drydock:1"
         (f"evil.example/{ECR}/lab/dock:2", (f"{ECR}/lab/",), False),
         (f"{ECR}.evil.example/dock:2", (ECR,), False),
         ("anything:1", ("",), False),
+        (f"{ECR}/lab/dock@{DIGEST}", (f"{ECR}/lab/dock@{DIGEST}",), True),
+        (f"{ECR}/lab/dock:2@{DIGEST}", (f"{ECR}/lab/dock@{DIGEST}",), True),
+        (f"{ECR}/lab/dock:2", (f"{ECR}/lab/dock@{DIGEST}",), False),
+        # Whatever has that digest would run, and not what the tag names.
+        (f"{ECR}/lab/dock:2@{DIGEST}", (f"{ECR}/lab/dock:2",), False),
+        (f"{OWN}@{DIGEST}", (OWN,), False),
     ],
 )
 def test_an_image_is_the_stack_s_own_or_below_a_prefix_that_it_was_given(

@@ -110,6 +110,7 @@ def test_what_is_kept_of_a_request_is_a_request_again():
     assert parse_request(kept).model_dump(mode="json") == kept
 
 
+SECRET = "arn:aws:secretsmanager:us-west-2:123456789012:secret:lab/license-AbCdEf"
 BAD = [
     ("name", "", "name: '' was given"),
     ("name", "a b", "name: 'a b' was given"),
@@ -142,7 +143,12 @@ BAD = [
     ("environment", {"MY_API_KEY": "v"}, "MY_API_KEY looks like a secret"),
     ("environment", {"db_password": "v"}, "db_password looks like a secret"),
     ("environment", {"LONG": "x" * MAX_ENVIRONMENT_CHARS}, "6000 are allowed"),
-    ("secrets", {"token": "arn:aws:secretsmanager:x"}, "secrets: "),
+    ("secrets", {"TOKEN": "arn:aws:secretsmanager:x"}, "what was given for TOKEN is no ARN of"),
+    ("secrets", {"AWS_SESSION_TOKEN": SECRET}, "AWS_SESSION_TOKEN is reserved"),
+    ("secrets", {"SHRTCACHE": SECRET}, "SHRTCACHE is reserved"),
+    ("secrets", {f"K{number}": SECRET for number in range(21)}, "at most 20"),
+    ("resources", {"shm_mib": 2001}, "it is a part of the memory, of which there are 2000"),
+    ("resources", {"shm_mib": 63}, "resources.shm_mib: 63 was given"),
     ("image", "lab/vina", "lacks a tag"),
     ("image", "dkr.ecr.us-west-2.amazonaws.com/vina:1", "lacks the account"),
     ("resources", {"vcpus": 0}, "resources.vcpus: 0 was given"),
@@ -167,6 +173,17 @@ BAD = [
     ("tags", {f"t{n}": "x" for n in range(41)}, "at most 40"),
     ("keeptop", 5, "keeptop: no such field"),
 ]
+
+
+def test_a_secret_has_no_name_that_the_environment_has():
+    shared = {"environment": {"CODE": "x", "B": "y"}, "secrets": {"CODE": SECRET, "A": SECRET}}
+    assert problems(MINIMAL | shared) == ["secrets.CODE: the environment has a variable CODE too"]
+
+
+def test_what_was_given_for_a_secret_is_not_repeated():
+    assert "hunter2" not in "".join(problems(MINIMAL | {"secrets": {"CODE": "hunter2"}}))
+    assert "hunter2" not in "".join(problems(MINIMAL | {"secrets": {"CODE": ["hunter2"]}}))
+    assert "hunter2" not in "".join(problems(MINIMAL | {"secrets": "hunter2"}))
 
 
 @pytest.mark.parametrize(("field", "value", "said"), BAD)

@@ -32,6 +32,20 @@ def test_everything_is_read():
     assert found.control_bucket == "text"
 
 
+def test_a_stack_without_gpus_has_two_queues():
+    names = ("SPOT_QUEUE_ARN", "ON_DEMAND_QUEUE_ARN")
+    queues = {name: name.lower() for name in names}
+    gpus = {f"GPU_{name}": f"gpu_{name.lower()}" for name in names}
+    without = read_settings(GIVEN | queues | dict.fromkeys(gpus, ""))
+    assert without.queue_arns == ("spot_queue_arn", "on_demand_queue_arn")
+    assert without.queue_arn("spot", with_gpus=True) == "spot_queue_arn"
+    found = read_settings(GIVEN | queues | gpus)
+    assert found.queue_arns == tuple((queues | gpus).values())
+    assert found.queue_arn("spot", with_gpus=True) == "gpu_spot_queue_arn"
+    assert found.queue_arn("on-demand", with_gpus=True) == "gpu_on_demand_queue_arn"
+    assert found.queue_arn("on-demand", with_gpus=False) == "on_demand_queue_arn"
+
+
 @pytest.mark.parametrize("name", sorted(GIVEN))
 def test_what_is_missing_is_named(name):
     with pytest.raises(RunMisconfigured, match=name):
