@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _history(options.directory, options.execution, console)
     if options.command == "serve":
         return _serve(Serving(options.directory, options.port, options.listen), console)
-    return _run(Options(options.request, options.directory, options.reclaim), console)
+    chosen = Options(options.request, options.directory, options.reclaim, options.containers)
+    return _run(chosen, console)
 
 
 def _prepare(directory: Path) -> None:
@@ -102,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
         dest="reclaim",
         action="store_false",
         help="let all machines live (else one is taken away in the middle)",
+    )
+    running.add_argument(
+        "--containers",
+        metavar="IMAGE",
+        default="",
+        help="run functions by sam local and jobs in Docker, the stack's in this image",
     )
     serving = commands.add_parser("serve", help="the embedded AWS for sam local, until Ctrl-C")
     serving.add_argument("--directory", type=Path, default=Path(".drydock/local-aws"))

@@ -11,6 +11,11 @@ HOST = "host.docker.internal"
 ADD_HOST = f"{HOST}:host-gateway"
 
 
+def container_url(endpoint_url: str) -> str:
+    """An address on this machine as containers have it."""
+    return endpoint_url.replace("127.0.0.1", HOST)
+
+
 class DockerError(Exception):
     """Docker refused, or there is none; the text is what it said."""
 

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ from botocore.config import Config
 
 from local import moto_backends
 from local.batch import Batch
+from local.batch.docker_containers import DockerLauncher
 from local.bus import Bus
 from local.definition_check import check_definition
 from local.delivery import Delivery, Letters
@@ -45,6 +46,7 @@ from local.surroundings import DirectoryInUseError, environment, lock_of, worth_
 
 __all__ = ["DefinitionRefusedError", "DirectoryInUseError", "EmbeddedAws"]
 
+STACK_FILE = "stack.json"
 _one_at_a_time = threading.Lock()
 
 
@@ -69,8 +71,12 @@ class EmbeddedAws:
         vcpus: int = 2,
         machines: int = 2,
         stack_image: str | Callable[[], str] = "",
+        worker_image: str = "",
     ) -> None:
         """Start it, on 127.0.0.1 and on the addresses of `also`.
+
+        Jobs run in Docker where `worker_image` is given, its name for the stack's own image; else
+        as processes.
 
         Raises DirectoryInUseError, and OSError when the port is taken.
         """
@@ -80,7 +86,14 @@ class EmbeddedAws:
         self._clients_lock = threading.Lock()
         self._closing = contextlib.ExitStack()
         try:
-            self._start(port, also, vcpus=vcpus, machines=machines, stack_image=stack_image)
+            self._start(
+                port,
+                also,
+                vcpus=vcpus,
+                machines=machines,
+                stack_image=stack_image if callable(stack_image) else lambda: stack_image,
+                worker_image=worker_image,
+            )
         except BaseException:
             self._closing.close()
             raise
@@ -163,6 +176,20 @@ class EmbeddedAws:
         """Add a rule to the bus. Raises ScheduleInvalidError."""
         self.bus.register(rule)
 
+    def tell_stack(self, outputs: Mapping[str, str]) -> None:
+        """Leave word in the directory, for as long as this runs, of where a stack is: `drydock`
+        and whoever else wants to call it from another process reads that.
+        """
+        environment = {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_DEFAULT_REGION": self.region,
+            **credentials("somebody"),
+        }
+        path = self.directory / STACK_FILE
+        told = {"environment": environment, "outputs": dict(outputs)}
+        path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        self._closing.callback(path.unlink, missing_ok=True)
+
     def map_queue(self, mapping: EventSourceMappingSpec) -> None:
         """Call a function with a queue's messages.
 
@@ -178,7 +205,8 @@ class EmbeddedAws:
         *,
         vcpus: int,
         machines: int,
-        stack_image: str | Callable[[], str],
+        stack_image: Callable[[], str],
+        worker_image: str,
     ) -> None:
         """Start every part; each pushes its own end, and they end in the opposite order."""
         closing = self._closing
@@ -214,10 +242,20 @@ class EmbeddedAws:
             stack_image=stack_image,
             vcpus=vcpus,
             machines=machines,
+            launcher=self._in_docker(stack_image, worker_image) if worker_image else None,
         )
         closing.callback(self.batch.close)
         self._serve()
         self._pollers = closing.enter_context(contextlib.ExitStack())
+
+    def _in_docker(self, stack_image: Callable[[], str], worker_image: str) -> DockerLauncher:
+        return DockerLauncher(
+            directory=self.directory,
+            endpoint_url=lambda: self.endpoint_url,
+            region=self.region,
+            stack_image=stack_image,
+            worker_image=worker_image,
+        )
 
     def _serve(self) -> None:
         """Bring the data back and open the gateway."""

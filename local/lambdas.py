@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.lambda_calls import Call, Setup
+from local.lambda_calls import Call, Reply, Setup
 from local.lambda_process import DiedError, LambdaProcess, TimedOutError
 from local.principals import credentials
 from local.processes import WarmProcesses
@@ -92,6 +92,14 @@ class Lambdas:
         self._running: dict[str, int] = defaultdict(int)
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._elsewhere: Callable[[FunctionSpec, bytes], Reply] | None = None
+
+    def run_elsewhere(self, call: Callable[[FunctionSpec, bytes], Reply]) -> None:
+        """From now on functions are not processes here: `call` raises what a process's call does.
+
+        That is TimedOutError and DiedError.
+        """
+        self._elsewhere = call
 
     def register(self, function: FunctionSpec) -> None:
         """Make the function callable, instead of an earlier one of that name."""
@@ -155,25 +163,18 @@ class Lambdas:
         self._warm.close()
 
     def _call(self, function: FunctionSpec, payload: bytes) -> Outcome:
-        process = self._take(function)
         request_id = str(uuid.uuid4())
-        deadline_s = time.time() + function.timeout_s
         try:
-            reply = process.call(Call(request_id, payload, deadline_s), function.timeout_s)
+            if self._elsewhere is not None:
+                reply = self._elsewhere(function, payload)
+            else:
+                reply = self._call_process(function, request_id, payload)
         except TimedOutError:
-            process.close()
             message = f"{request_id} Task timed out after {function.timeout_s:.2f} seconds"
             return _failed("Sandbox.Timedout", f"RequestId: {message}", request_id)
         except DiedError as death:
-            process.close()
             message = f"RequestId: {request_id} Error: {death}"
             return _failed("Runtime.ExitError", message, request_id)
-        with self._lock:
-            current = self._functions.get(function.name) is function
-            if current:
-                self._idle[function.name].append(process)
-        if not current:
-            process.close()
         if len(reply.payload) > SYNCHRONOUS_PAYLOAD_BYTES:
             message = (
                 f"Response payload size ({len(reply.payload)} bytes) exceeded maximum allowed "
@@ -181,6 +182,23 @@ class Lambdas:
             )
             return _failed("Function.ResponseSizeTooLarge", message, request_id)
         return Outcome(reply.payload, reply.failed, request_id)
+
+    def _call_process(self, function: FunctionSpec, request_id: str, payload: bytes) -> Reply:
+        """Raises TimedOutError, DiedError."""
+        process = self._take(function)
+        deadline_s = time.time() + function.timeout_s
+        try:
+            reply = process.call(Call(request_id, payload, deadline_s), function.timeout_s)
+        except (TimedOutError, DiedError):
+            process.close()
+            raise
+        with self._lock:
+            current = self._functions.get(function.name) is function
+            if current:
+                self._idle[function.name].append(process)
+        if not current:
+            process.close()
+        return reply
 
     def _take(self, function: FunctionSpec) -> LambdaProcess:
         """An idle process of the function, or a new one."""

@@ -19,12 +19,14 @@ from drydock.keys import INTAKE_REJECTED_SUFFIX
 from drydock.store import Store
 from drydock.uris import parse_s3_uri
 from local.deploy import STACK_IMAGE, Stack, deploy
+from local.docker import DockerError, bridge_addresses
 from local.embedded import DirectoryInUseError, EmbeddedAws
 from local.follow import Execution, Snapshot
 from local.history import save_history, warnings_of
 from local.progress import ProgressLine
 from local.report import Report
 from local.s3_paths import relative_path
+from local.sam import VARIABLES, SamError, StartLambda, write_variables
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -50,6 +52,8 @@ class Options:
     request: Path
     directory: Path
     reclaim: bool = True
+    worker_image: str = ""
+    """Where it is given, functions and jobs run in containers; else as processes."""
 
 
 def run(options: Options, console: Console) -> int:
@@ -62,7 +66,8 @@ def run(options: Options, console: Console) -> int:
         raise CannotStart(f"{options.request} is no file; REQUEST must name a run request")
     began = time.monotonic()
     console.print(f"Starting the embedded AWS in {options.directory}", highlight=False)
-    with _embedded_aws(options.directory) as aws:
+    with contextlib.ExitStack() as closing:
+        aws = closing.enter_context(_embedded_aws(options))
         stack = deploy(aws, ROOT / "template.yaml")
         console.print(
             f"The stack of template.yaml is deployed to {aws.endpoint_url} "
@@ -70,19 +75,48 @@ def run(options: Options, console: Console) -> int:
             highlight=False,
             soft_wrap=True,
         )
+        if options.worker_image:
+            closing.enter_context(contextlib.closing(_functions_in_containers(aws)))
+            console.print(
+                f"Functions run in Lambda's image by sam local, jobs in {options.worker_image} "
+                f"({time.monotonic() - began:.1f} s)",
+                highlight=False,
+                soft_wrap=True,
+            )
         # What was imported stays: it need not be looked through again.
         gc.freeze()
         gc.enable()
         return _Story(options, console, aws, stack).tell()
 
 
-def _embedded_aws(directory: Path) -> EmbeddedAws:
+def _embedded_aws(options: Options) -> EmbeddedAws:
     """Two machines that have this one's cores between them."""
     vcpus = max(1, (os.cpu_count() or 1) // MACHINES)
     try:
-        return EmbeddedAws(directory, machines=MACHINES, vcpus=vcpus, stack_image=STACK_IMAGE)
+        return EmbeddedAws(
+            options.directory,
+            also=bridge_addresses() if options.worker_image else (),
+            machines=MACHINES,
+            vcpus=vcpus,
+            stack_image=STACK_IMAGE,
+            worker_image=options.worker_image,
+        )
     except DirectoryInUseError as error:
         raise CannotStart(f"{error}; wait for it, or give another DIRECTORY") from error
+    except DockerError as error:
+        raise CannotStart(str(error)) from error
+
+
+def _functions_in_containers(aws: EmbeddedAws) -> StartLambda:
+    """From now on `sam local` runs what it was that `sam build` made."""
+    variables = aws.directory / VARIABLES
+    write_variables(aws, variables)
+    try:
+        functions = StartLambda(variables, aws.region, aws.directory / "logs" / "sam.log")
+    except SamError as error:
+        raise CannotStart(str(error)) from error
+    aws.lambdas.run_elsewhere(functions.call)
+    return functions
 
 
 class _Story:
@@ -172,6 +206,7 @@ class _Story:
             line.show(snapshot)
             if not has_begun and snapshot.inputs is not None:
                 has_begun = True
+                line.say(_what_runs(execution))
                 for warning in warnings_of(self._states, execution.arn):
                     line.say(warning)
             if snapshot.status != "RUNNING":
@@ -235,6 +270,15 @@ class _Story:
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _what_runs(execution: Execution) -> str:
+    """The image by its digest, and the tag that it was found by."""
+    run = execution.run()
+    if run is None:
+        return "The run has no image"
+    asked = run.current.request["image"] or STACK_IMAGE
+    return f"Every job of it runs {run.current.image} ({asked.rpartition('/')[2]})"
 
 
 def _why(execution: Execution) -> str:

@@ -13,10 +13,8 @@ from rich.console import Console
 from local.deploy import STACK_IMAGE, deploy
 from local.docker import bridge_addresses
 from local.embedded import EmbeddedAws
-from local.sam import write_variables
+from local.sam import VARIABLES, write_variables
 from local.sample import REGION, ROOT, Sample
-
-VARIABLES = "env.json"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def serve(serving: Serving, console: Console) -> int:
         stack = deploy(aws, ROOT / "template.yaml")
         Sample(aws, stack).lay()
         variables = serving.directory / VARIABLES
-        write_variables(aws, aws.lambdas.functions(), variables)
+        write_variables(aws, variables)
         reached = ", ".join(addresses) or "the loopback address"
         for line in (
             f"The stack of template.yaml is deployed to {aws.endpoint_url}, in {REGION}",

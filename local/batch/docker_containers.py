@@ -11,6 +11,7 @@ from typing import Any
 from local.batch.launching import (
     Ended,
     Reports,
+    StartError,
     batch_variables,
     file_stem,
     given_variables,
@@ -18,7 +19,9 @@ from local.batch.launching import (
 )
 from local.batch.machines import Machine
 from local.batch.model import Job
-from local.docker import ADD_HOST, DockerError, docker
+from local.batch.secrets import secret_variables
+from local.docker import ADD_HOST, DockerError, container_url, docker
+from local.images import digest_of
 
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 _LABEL = "drydock.directory"
@@ -28,15 +31,15 @@ _LABEL = "drydock.directory"
 class DockerLauncher:
     """Starts attempts; their logs are below `directory`, which also marks all that is theirs.
 
-    `local_name` tells under which name Docker here has an image of a job definition, and `base` is
-    an image with a folder for scratch that anybody may write to.
+    `stack_image` is what the stack calls the image that Docker here has as `worker_image`; others
+    are pulled. The worker's has a folder for scratch that anybody may write to.
     """
 
     directory: Path
     endpoint_url: Callable[[], str]
     region: str
-    local_name: Callable[[str], str]
-    base: str
+    stack_image: Callable[[], str]
+    worker_image: str
     _threads: list[threading.Thread] = field(default_factory=list)
     _making_volumes: threading.Lock = field(default_factory=threading.Lock)
 
@@ -82,6 +85,8 @@ class DockerLauncher:
     ) -> None:
         try:
             reports.ended(self._ended(container, job, attempt, machine, reports.started))
+        except StartError as error:
+            reports.ended(Ended(None, str(error)))
         except (DockerError, OSError) as error:
             reports.ended(Ended(None, f"CannotCreateContainerError: {error}"))
         finally:
@@ -95,7 +100,7 @@ class DockerLauncher:
         machine: Machine,
         started: Callable[[], None],
     ) -> Ended:
-        image = self.local_name(job.spec.container["image"])
+        image = self._local_name(job.spec.container["image"])
         try:
             _have(image)
         except DockerError as error:
@@ -121,6 +126,11 @@ class DockerLauncher:
         started()
         return container.follow(self._log(job, attempt))
 
+    def _local_name(self, image: str) -> str:
+        own = self.stack_image()
+        is_own = image == own or image.endswith(f"@{digest_of(own)}")
+        return self.worker_image if is_own else image
+
     def _mounts(self, job: Job, machine: Machine) -> Iterator[str]:
         for mount in job.spec.container["mountPoints"]:
             path, name = mount["containerPath"], f"drydock-{machine.id}-{mount['sourceVolume']}"
@@ -132,12 +142,13 @@ class DockerLauncher:
     def _make_volume(self, name: str) -> None:
         """Docker fills a new volume from the first image it is used with, modes included."""
         docker("volume", "create", "--label", f"{_LABEL}={self.directory}", name)
-        docker("rm", docker("create", "--volume", f"{name}:/scratch", self.base).strip())
+        docker("rm", docker("create", "--volume", f"{name}:/scratch", self.worker_image).strip())
 
     def _variables(self, job: Job, attempt: int, machine: Machine) -> Iterator[str]:
         variables = {
-            **way_to_aws(job, machine, self.endpoint_url(), self.region),
+            **way_to_aws(job, machine, container_url(self.endpoint_url()), self.region),
             **given_variables(job),
+            **secret_variables(job.spec.container, self.endpoint_url(), self.region),
             **batch_variables(job, attempt),
         }
         for name, value in variables.items():

@@ -1,17 +1,10 @@
 """`sam local` as a person types it in this checkout, with the flags of samconfig.toml."""
 
 import json
-import os
 import subprocess
 
-from local.sample import EVENTS, ROOT
-
-SAM = ROOT / ".venv-sam" / "bin" / "sam"
-# Without credentials it asks nobody who they are.
-ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-    "SAM_CLI_TELEMETRY": "0",
-}
+from local.sam import ROOT, SAM, sam_environment
+from local.sample import EVENTS
 
 
 def function_of(stem):
@@ -24,7 +17,7 @@ def invoke(function, event, variables):
     done = subprocess.run(
         [SAM, "local", "invoke", function, "--event", event, "--env-vars", variables],
         cwd=ROOT,
-        env=ENVIRONMENT,
+        env=sam_environment(),
         capture_output=True,
         text=True,
         check=False,

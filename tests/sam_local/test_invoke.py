@@ -1,4 +1,4 @@
-"""Every file of events/ goes through `sam local invoke` to its function, in Lambda's own runtime."""
+"""Every file of events/ goes by `sam local invoke` to its function, in Lambda's own runtime."""
 
 import json
 
@@ -29,7 +29,7 @@ def story(request, tmp_path_factory, variables):
         stack_image=STACK_IMAGE,
     ) as aws:
         story = Story(aws)
-        write_variables(aws, aws.lambdas.functions(), variables)
+        write_variables(aws, variables)
         yield story
 
 
