@@ -37,6 +37,12 @@ def written():
 
 
 @functools.cache
+def translated():
+    """The template as plain CloudFormation."""
+    return read_template(TEMPLATE)
+
+
+@functools.cache
 def definition():
     """The state machine's definition, before substitution."""
     return yaml.safe_load(DEFINITION.read_text(encoding="utf-8"))
@@ -45,7 +51,7 @@ def definition():
 @functools.cache
 def resources(**parameters):
     """Logical id to type and resolved properties; a Ref gives the logical id, an Arn "id.Arn"."""
-    document = read_template(TEMPLATE)
+    document = translated()
     pseudo = {
         "AWS::AccountId": "123456789012",
         "AWS::Partition": "aws",
