@@ -58,14 +58,10 @@ class Contents:
         whole = "\0".join([f"{self._sum:x}", *sorted(self._texts.values()), rest])
         for name in sorted(filter(whole.__contains__, self._made), key=whole.index):
             whole += "\0".join(sorted(self._made[name].values()))
-        if not self._names:
-            return whole
-        numbers: dict[str, str] = {}
-        return re.sub(
-            "|".join(self._names),
-            lambda found: numbers.setdefault(found[0], f"#{len(numbers)}"),
-            whole,
-        )
+        known = sorted(filter(whole.__contains__, self._names), key=whole.index)
+        for number, name in enumerate(known):
+            whole = whole.replace(name, f"#{number}")
+        return whole
 
     def _watch(self, bucket: str, key: str, before: Stored | None, after: Stored | None) -> None:
         made = _MADE.search(key)
