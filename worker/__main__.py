@@ -7,6 +7,7 @@ import sys
 from worker.confinement import confine_worker
 from worker.fetch_and_run import is_asked_for
 from worker.stop_signals import Stop, heed_signals
+from worker.without_docs import documentation_left_out
 
 
 def main() -> int:
@@ -24,10 +25,16 @@ def main() -> int:
         from worker.command_line import read_arguments  # noqa: PLC0415 - seldom needed
 
         read_arguments(arguments)
-    from worker.agent import main  # noqa: PLC0415 - see above
+    with documentation_left_out():
+        from worker.agent import main  # noqa: PLC0415 - see above
 
     return main(os.environ, stop=stop, arguments=arguments)
 
+
+# CPython takes memory for the frames of calls in pieces of 16 KiB, and gives one back as soon as it
+# is empty: thousands of times where a busy call happens to lie at the end of a piece. The frame of
+# this function has a piece of 1 MiB, and leaves half of it to all that it calls.
+main.__code__ = main.__code__.replace(co_stacksize=(1 << 16) + (1 << 10))
 
 if __name__ == "__main__":
     code = main()

@@ -65,7 +65,7 @@ def hand_over(folder: Path, user: int) -> None:
     os.lchown(folder, user, user)
     for inner, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            os.lchown(Path(inner, name), user, user)
+            os.lchown(f"{inner}/{name}", user, user)  # a path's object would take as long
 
 
 def let_tool_enter(folder: Path) -> None:

@@ -43,14 +43,21 @@ class _Block:
     size: int = 0
     in_model: bool = False
     words: set[bytes] = field(default_factory=set)
+    telling: list[bytes] = field(default_factory=list)
 
-    def add(self, line: bytes, word: bytes = b"") -> None:
-        """Take a line, of which ``word`` is the first one where that may matter."""
-        if word in _NEEDED:
-            self.words.add(word)
+    def add(self, line: bytes) -> None:
+        """Take a line that says nothing of the ligand as a whole."""
         self.size += len(line)
         if self.size <= MAX_LIGAND_BYTES:
             self.lines.append(line)
+
+    def add_with(self, word: bytes, line: bytes) -> None:
+        """Take a line whose first word is ``word``."""
+        self.add(line)
+        if word in _NEEDED:
+            self.words.add(word)
+        elif _TELLING.match(line) and self.size <= MAX_LIGAND_BYTES:
+            self.telling.append(line)
 
     @property
     def is_idle(self) -> bool:
@@ -61,9 +68,11 @@ class _Block:
         kept = len(self.lines)
         while kept and _IDLE.fullmatch(self.lines[kept - 1]):
             kept -= 1
-        following = _Block(lines=self.lines[kept:])
-        following.size = sum(map(len, following.lines))
+        following = _Block()
+        for line in self.lines[kept:]:
+            following.add_with(b"", line)
         self.lines = self.lines[:kept]
+        self.telling = self.telling[: len(self.telling) - len(following.telling)]
         return following
 
 
@@ -97,9 +106,9 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
             following = block.split_trailing_remarks()
             yield block
             block = following
-            block.add(line, word)
+            block.add_with(word, line)
         else:
-            block.add(line, word)
+            block.add_with(word, line)
             if word == b"TORSDOF" and not block.in_model:
                 yield block
                 block = _Block()
@@ -108,9 +117,8 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
 
 
 def _ligand(ordinal: int, block: _Block, fallback: str) -> Ligand:
-    remarks = [line for line in block.lines if line[:1] in b"Rr" and _TELLING.match(line)]
-    names = [match[1] for line in remarks if (match := _NAME.fullmatch(line))]
-    smiles = [match[1] for line in remarks if (match := _SMILES.fullmatch(line))]
+    names = [match[1] for line in block.telling if (match := _NAME.fullmatch(line))]
+    smiles = [match[1] for line in block.telling if (match := _SMILES.fullmatch(line))]
     return Ligand(
         ordinal=ordinal,
         id=name_of(names[0] if names else block.title, fallback),

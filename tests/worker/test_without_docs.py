@@ -1,0 +1,40 @@
+"""The worker's botocore comes without what writes its documentation, and lacks nothing else."""
+
+import subprocess
+import sys
+
+START = """
+import sys
+from worker.without_docs import documentation_left_out
+with documentation_left_out():
+    import worker.agent
+print(*sorted(name for name in sys.modules if name.startswith(("botocore.docs", "html"))))
+"""
+
+
+def said(program: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_what_writes_documentation_is_not_imported():
+    assert said(START) == ["botocore.docs.utils"]
+
+
+def test_whoever_wants_it_later_has_all_of_it():
+    later = """
+import boto3
+from botocore.docs import generate_docs
+from botocore.docs.docstring import ClientMethodDocstring
+print(boto3.client("s3", region_name="us-east-1").meta.service_model.service_name)
+print(ClientMethodDocstring.__module__, generate_docs.__module__)
+"""
+    assert said(START + later)[1:] == ["s3", "botocore.docs.docstring botocore.docs"]
+
+
+def test_documentation_that_is_there_already_stays():
+    before = "import boto3, botocore.docs\nbefore = sys.modules['botocore.docs']\n"
+    program = START.replace("import sys\n", "import sys\n" + before)
+    same = "print(sys.modules['botocore.docs'] is before)"
+    assert said(program + same)[-1] == "True"

@@ -1,0 +1,47 @@
+"""botocore without the modules that write its documentation, which take a sixth of its import.
+
+They are for ``help`` and for the pages of its documentation, and botocore has no way to do without
+them (its ``client`` and ``waiter`` modules import them first).
+"""
+
+import contextlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Self
+
+_PACKAGE = "botocore.docs"
+_DOCSTRINGS = f"{_PACKAGE}.docstring"
+
+
+class _NoDocstring(str):
+    """Stands for any of botocore's docstrings, whatever it is made from."""
+
+    __slots__ = ()
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        return super().__new__(cls)
+
+
+@contextlib.contextmanager
+def documentation_left_out() -> Iterator[None]:
+    """Let what is imported meanwhile find a package of documentation that has no docstrings.
+
+    Whoever imports it later gets the real one.
+    """
+    spec = importlib.util.find_spec("botocore")
+    if spec is None or spec.submodule_search_locations is None or _PACKAGE in sys.modules:
+        yield
+        return
+    package, docstrings = ModuleType(_PACKAGE), ModuleType(_DOCSTRINGS)
+    # Its small modules are found as ever: some of them are of use elsewhere.
+    package.__path__ = [f"{folder}/docs" for folder in spec.submodule_search_locations]
+    for name in ("ClientMethodDocstring", "PaginatorDocstring", "WaiterDocstring"):
+        setattr(docstrings, name, _NoDocstring)
+    sys.modules |= {_PACKAGE: package, _DOCSTRINGS: docstrings}
+    try:
+        yield
+    finally:
+        for name in (_PACKAGE, _DOCSTRINGS):
+            del sys.modules[name]
