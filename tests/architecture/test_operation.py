@@ -1,6 +1,7 @@
 """Alarms, dashboard and logs: what they name exists, and nothing that can fail does so unseen."""
 
 import ast
+import fnmatch
 import json
 import re
 
@@ -196,6 +197,63 @@ def test_every_dead_letter_queue_is_watched():
         for _, _, dimensions in alarm_metrics(alarms()["DeadLettersAlarm"])
     }
     assert {target.removesuffix(".Arn") for target in targets} == watched
+
+
+def test_queues_and_topic_are_closed_to_plain_http():
+    policies = {
+        policy["Queues"][0]: policy for policy in of_type("AWS::SQS::QueuePolicy").values()
+    } | {policy["Topics"][0]: policy for policy in of_type("AWS::SNS::TopicPolicy").values()}
+    assert set(policies) == set(of_type("AWS::SQS::Queue")) | set(of_type("AWS::SNS::Topic"))
+    for name, policy in policies.items():
+        [closed] = [
+            each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"
+        ]
+        assert closed["Principal"] == "*"
+        assert closed["Resource"].removesuffix(".Arn") == name
+        assert closed["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_topic_takes_the_alarms_of_this_stack():
+    [policy] = of_type("AWS::SNS::TopicPolicy").values()
+    [allowed] = [
+        each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"
+    ]
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    pattern = allowed["Condition"]["ArnLike"]["aws:SourceArn"]
+    for alarm in alarms().values():
+        arn = f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{alarm['AlarmName']}"
+        assert fnmatch.fnmatchcase(arn, pattern)
+
+
+def test_queues_are_encrypted():
+    for queue in of_type("AWS::SQS::Queue").values():
+        assert queue["SqsManagedSseEnabled"] is True
+
+
+def test_what_is_deleted_from_the_data_bucket_can_be_had_back():
+    bucket = written()["Resources"]["DataBucket"]
+    assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert bucket["UpdateReplacePolicy"] == "Retain"
+    properties = of_type("AWS::S3::Bucket")["DataBucket"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    [rule] = [
+        each
+        for each in properties["LifecycleConfiguration"]["Rules"]
+        if "NoncurrentVersionExpiration" in each
+    ]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+
+
+def test_the_control_bucket_forgets_what_nobody_reads_any_more():
+    rules = of_type("AWS::S3::Bucket")["ControlBucket"]["LifecycleConfiguration"]["Rules"]
+    days = {each["Prefix"]: each["ExpirationInDays"] for each in rules if "Prefix" in each}
+    assert days == {"tokens/": 370, "starts/": 400, "owners/": 400, "outcomes/": 90}
+
+
+def test_every_bucket_gives_up_unfinished_uploads():
+    for bucket in of_type("AWS::S3::Bucket").values():
+        rules = bucket["LifecycleConfiguration"]["Rules"]
+        assert [each for each in rules if "AbortIncompleteMultipartUpload" in each]
 
 
 def test_every_log_is_forgotten_after_the_days_that_the_stack_was_given():
