@@ -105,5 +105,6 @@ def deploy(
         for name, output in document.get("Outputs", {}).items()
         if resolver.is_made(output)
     }
+    aws.tell_stack(outputs)
     not_run = [f"{name} ({each.type})" for name, each in resources.items() if not each.runs]
     return Stack(outputs, resources, sorted(not_run))

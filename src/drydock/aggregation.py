@@ -34,6 +34,7 @@ from drydock.services import Services
 from drydock.shard_document import ShardDocument, freeze
 from drydock.shard_document import void as void_markers
 from drydock.shard_effort import shard_effort
+from drydock.store import Store
 from drydock.tables import FAILURE_COLUMNS, csv_bytes, ranked_row, scores_parquet
 from drydock.tasks import parse_tasks
 
@@ -116,21 +117,21 @@ def valid_accounts(services: Services, run: RunDocument, document: ShardDocument
     """The shard's accounts, if they were made from what is frozen now; None otherwise."""
     if document.frozen is None or document.frozen.reopened != run.reopened:
         return None
-    found = read_accounts(services, run, document.shard)
+    found = read_accounts(services.store, run, document.shard)
     if found is None or found.outcome != document.frozen.key:
         return None
     # Lists that an earlier epoch cut shorter cannot be merged into this one's.
     return found if found.keep_top >= _keep_top(run) else None
 
 
-def read_accounts(services: Services, run: RunDocument, shard: int) -> Written | None:
+def read_accounts(store: Store, run: RunDocument, shard: int) -> Written | None:
     """What AggregateShard wrote last for a shard; None when it wrote nothing that can be read.
 
     What a run left that had the output prefix before says nothing of this one.
     """
     key = run_keys(run).shard_results_folder(shard) + ACCOUNTS
     try:
-        fields = json.loads(services.store.get(run.output_bucket, key).body)
+        fields = json.loads(store.get(run.output_bucket, key).body)
         found = Written(**{**fields, "accounts": parse_accounts(fields["accounts"])})
     except (NotFound, Malformed, ValueError, TypeError, KeyError):
         return None

@@ -142,6 +142,11 @@ class Jobs:
         }
 
     @named_outages(_SERVICE)
+    def details(self, job_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Jobs or children as DescribeJobs shows them, for people. Unknown ones are left out."""
+        return {job["jobId"]: job for job in self._described(job_ids)}
+
+    @named_outages(_SERVICE)
     def find(self, queue_arn: str, name: str) -> str | None:
         """The id of the job of that name; None when the queue knows none. The oldest one wins."""
         pages = self._client.get_paginator("list_jobs").paginate(

@@ -79,7 +79,7 @@ def _shard_accounts(
     accounts, whose Map item died, remains whole.
     """
     shard, inputs = item["shard"], item["inputs"]
-    written = read_accounts(services, run, shard)
+    written = read_accounts(services.store, run, shard)
     is_of_it = written is not None and written.accounts.inputs == inputs
     if written is not None and is_of_it and written.epoch == run.epoch:
         return written.accounts, written.turns

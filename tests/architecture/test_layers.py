@@ -122,12 +122,21 @@ def test_the_worker_knows_neither_functions_nor_their_libraries(path):
     assert core_closure(path) <= PURE | {"access", "store", "multipart", "checksums"}
 
 
+@pytest.mark.parametrize("folder", ["src", "functions", "worker", "local"])
+def test_nothing_knows_the_command_line(folder):
+    assert [path for path in sources(folder) if "cli" in packages(path)] == []
+
+
+def test_the_command_line_knows_the_core_alone():
+    assert [p for p in sources("cli") if packages(p) & {"local", "functions", "worker"}] == []
+
+
 @pytest.mark.parametrize("folder", ["src", "functions", "worker"])
 def test_what_runs_on_aws_does_not_know_the_embedded_one(folder):
     assert [path for path in sources(folder) if "local" in packages(path)] == []
 
 
-@pytest.mark.parametrize("folder", ["src", "functions", "worker", "local", "benchmarks"])
+@pytest.mark.parametrize("folder", ["src", "functions", "worker", "local", "cli", "benchmarks"])
 def test_nothing_imports_the_tests(folder):
     assert [path for path in sources(folder) if "tests" in packages(path)] == []
 

@@ -110,6 +110,7 @@ class Batch:
         self.refuses: Exception | None = None
         self.forgets = False
         self.reads: list[str] = []
+        self.described: dict[str, dict[str, Any]] = {}
         self.after_submit: Callable[[Job], None] | None = None
         self._numbers = itertools.count()
 
@@ -162,6 +163,9 @@ class Batch:
             for each in job_ids
             if (parent := each.partition(":")[0]) in self.jobs
         }
+
+    def details(self, job_ids) -> dict[str, dict[str, Any]]:
+        return {each: self.described[each] for each in job_ids if each in self.described}
 
     def find(self, queue_arn: str, name: str) -> str | None:
         self.reads.append("find")
@@ -231,6 +235,9 @@ class StepFunctions:
         self.waiting: set[str] = set()
         self.errors: dict[str, str] = {}
         self.answers: dict[str, list[dict[str, Any]]] = {}
+
+    def status(self, execution_arn: str) -> str | None:
+        return "RUNNING" if execution_arn in self.running else None
 
     def is_running(self, execution_arn: str) -> bool:
         return execution_arn in self.running

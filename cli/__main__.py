@@ -1,0 +1,193 @@
+"""``drydock``: see ``drydock --help``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from botocore.exceptions import BotoCoreError
+from rich.console import Console
+from rich.live import Live
+
+from cli.life import life_of
+from cli.look import Doors, RunNotFound, find_run, look, status_of
+from cli.progress import RunProgress
+from cli.show import lines, screen
+from cli.stack import Stack, StackNotFound, embedded_stack, stack_on_aws
+from cli.stop import StopRefused, stop_run
+from cli.tell import told
+from drydock.errors import DrydockError
+from drydock.executions import Executions
+from drydock.jobs import Jobs
+from drydock.store import Store
+
+# Also in docs/command_line.md. click itself ends with 2 when a command is used wrongly.
+EXIT_ERROR, EXIT_REMAINING, EXIT_NOT_FOUND = 1, 3, 4
+_EPILOG = (
+    "Exit codes: 0 all is well (with --watch: every input is settled); 1 AWS cannot be asked; "
+    "2 wrong usage; 3 the run has ended and inputs remain; 4 there is no such stack or run."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which stack a command is about; it is asked for when it is needed."""
+
+    name: str
+    embedded: Path | None
+
+    def stack(self) -> Stack:
+        """The stack.
+
+        Raises:
+            StackNotFound: there is none.
+        """
+        return stack_on_aws(self.name) if self.embedded is None else embedded_stack(self.embedded)
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--stack",
+    "name",
+    default="drydock",
+    envvar="DRYDOCK_STACK",
+    show_default=True,
+    help="The stack's name in CloudFormation.",
+)
+@click.option(
+    "--embedded",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    envvar="DRYDOCK_EMBEDDED",
+    help="The folder of an embedded AWS that runs (.drydock).",
+)
+@click.pass_context
+def main(context: click.Context, name: str, embedded: Path | None) -> None:
+    """See what runs of drydock do."""
+    context.obj = Chosen(name, embedded)
+
+
+@main.command(epilog=_EPILOG)
+@click.argument("run")
+@click.option("--watch", is_flag=True, help="Stay, until the run has ended.")
+@click.option("--json", "as_json", is_flag=True, help="Plain data, for programs.")
+@click.option(
+    "--every",
+    "every_s",
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.FloatRange(min=1),
+    help="How often --watch looks.",
+)
+@click.pass_obj
+def status(chosen: Chosen, run: str, *, watch: bool, as_json: bool, every_s: float) -> None:
+    """How far RUN has come: its id, its output (s3://…) or its execution's ARN."""
+    doors = _doors(chosen)
+    run_id = find_run(doors, run)
+    found = _watched(doors, run_id, every_s, as_json=as_json) if watch else look(doors, run_id)
+    if as_json:
+        click.echo(json.dumps(found.as_json()))
+    elif not watch or not Console().is_terminal:
+        _print(found, doors.now())
+    if found.is_over and found.total("remaining"):
+        sys.exit(EXIT_REMAINING)
+
+
+@main.command(epilog=_EPILOG)
+@click.argument("run")
+@click.argument("index", type=click.IntRange(min=0))
+@click.pass_obj
+def explain(chosen: Chosen, run: str, index: int) -> None:
+    """The life of input INDEX of RUN: its parts, attempts, reasons, log streams and outputs.
+
+    INDEX counts from 0 in the order of the manifest.
+    """
+    doors = _doors(chosen)
+    for line in told(life_of(doors, find_run(doors, run), index)):
+        click.echo(line)
+
+
+@main.command(epilog=_EPILOG)
+@click.argument("run")
+@click.option("--now", is_flag=True, help="Also end what runs; it saves what it has.")
+@click.pass_obj
+def stop(chosen: Chosen, run: str, *, now: bool) -> None:
+    """Stop RUN: nothing new begins, and what runs finishes its input.
+
+    What was settled so far is collected into the results, and the same request goes on with the
+    rest when it is started again.
+    """
+    doors = _doors(chosen)
+    run_id = find_run(doors, run)
+    if status_of(doors, run_id) != "RUNNING":
+        click.echo(f"run {run_id} has ended: there is nothing to stop")
+        return
+    stop_run(doors.stack, run_id, now=now)
+    click.echo(f"run {run_id} is stopped; drydock status {run_id} --watch shows it end")
+
+
+def _print(run: RunProgress, now: float) -> None:
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(screen(run, now))
+    else:
+        click.echo("\n".join(lines(run, now)))
+
+
+def _watched(doors: Doors, run_id: str, every_s: float, *, as_json: bool) -> RunProgress:
+    """Look again and again until the run has ended."""
+    console = Console(highlight=False)
+    if as_json or not console.is_terminal:
+        return _until_over(doors, run_id, every_s, lambda run: _line(run, as_json=as_json))
+    with Live(console=console, auto_refresh=False) as live:
+        return _until_over(
+            doors,
+            run_id,
+            every_s,
+            lambda run: live.update(screen(run, doors.now()), refresh=True),
+        )
+
+
+def _line(run: RunProgress, *, as_json: bool) -> None:
+    if not run.is_over:
+        settled, inputs = run.total("settled"), run.total("inputs")
+        text = f"{settled:,} of {inputs:,} settled, {run.total('running'):,} running"
+        click.echo(json.dumps(run.as_json()) if as_json else text)
+
+
+def _until_over(
+    doors: Doors, run_id: str, every_s: float, told: Callable[[RunProgress], None]
+) -> RunProgress:
+    while True:
+        found = look(doors, run_id)
+        told(found)
+        if found.is_over:
+            return found
+        time.sleep(every_s)
+
+
+def _doors(chosen: Chosen) -> Doors:
+    stack = chosen.stack()
+    return Doors(stack, Store.connect(), Jobs(), Executions(), time.time)
+
+
+def run() -> None:
+    """The program: errors become a sentence and an exit code."""
+    try:
+        main(prog_name="drydock")
+    except (StackNotFound, RunNotFound) as error:
+        click.echo(f"drydock: {error}", err=True)
+        sys.exit(EXIT_NOT_FOUND)
+    except (DrydockError, BotoCoreError, StopRefused) as error:
+        click.echo(f"drydock: {error}", err=True)
+        sys.exit(EXIT_ERROR)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,76 @@
+"""The stack that a command is about: one on AWS by its name, or the embedded one by its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+# What an embedded AWS leaves in its folder for as long as it runs.
+EMBEDDED_FILE = "stack.json"
+
+
+class StackNotFound(Exception):
+    """Raised when there is no such stack, or it cannot be asked; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What a stack's outputs say."""
+
+    control_bucket: str
+    state_machine_arn: str
+    stop_run_function: str
+    vcpu_hour_usd: float
+
+
+def stack_on_aws(name: str) -> Stack:
+    """The stack of a name, in the account and Region of the caller's credentials.
+
+    Raises:
+        StackNotFound: there is none, or CloudFormation does not answer.
+    """
+    try:
+        found = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    except (ClientError, BotoCoreError) as error:
+        raise StackNotFound(
+            f"CloudFormation has no stack {name!r} for these credentials: {error} "
+            "(--stack names another, --embedded a folder of the embedded AWS)"
+        ) from error
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+    return _stack(outputs, f"the stack {name!r}")
+
+
+def embedded_stack(directory: Path) -> Stack:
+    """The stack of the embedded AWS that runs in a folder; this process's calls go there then.
+
+    Raises:
+        StackNotFound: none runs there.
+    """
+    path = directory / EMBEDDED_FILE
+    try:
+        told = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise StackNotFound(
+            f"no embedded AWS runs in {directory}: {path} cannot be read "
+            "(make run and make local-aws start one)"
+        ) from error
+    os.environ.update(told["environment"])
+    return _stack(told["outputs"], str(path))
+
+
+def _stack(outputs: Mapping[str, str], where: str) -> Stack:
+    try:
+        return Stack(
+            control_bucket=outputs["ControlBucket"],
+            state_machine_arn=outputs["StateMachineArn"],
+            stop_run_function=outputs["StopRunFunction"],
+            vcpu_hour_usd=float(outputs["VcpuHourUsd"]),
+        )
+    except KeyError as error:
+        raise StackNotFound(f"{where} is none of drydock's: it lacks {error}") from error

@@ -1,0 +1,136 @@
+"""How far a run is, read from what lies in S3 and from what AWS says."""
+
+import pytest
+
+from cli.look import RunNotFound, find_run, look
+from cli.progress import ShardProgress
+from drydock.stopping import stop_run
+from tests.steps.world import DATA, EXECUTION
+
+
+def requests_of(world, do):
+    """What a function gives, and how often it asked S3."""
+    asked = []
+    world.s3.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+    try:
+        return do(), asked
+    finally:
+        world.s3.meta.events.unregister("before-call.s3")
+
+
+def test_a_run_goes_by_its_id_its_output_and_its_execution(world, doors):
+    world.inputs(2)
+    run_id = world.start("one")
+    assert find_run(doors, run_id) == run_id
+    assert find_run(doors, f"s3://{DATA}/out/") == run_id
+    assert find_run(doors, f"s3://{DATA}/out") == run_id
+    assert find_run(doors, EXECUTION + "one") == run_id
+
+
+@pytest.mark.parametrize("given", ["nobody", f"s3://{DATA}/elsewhere/", "arn:aws:states:x"])
+def test_what_is_no_run_is_said_with_what_would_be_one(doors, given):
+    with pytest.raises(RunNotFound, match="16 hex digits"):
+        find_run(doors, given)
+
+
+def test_an_unknown_id_is_no_run(doors):
+    with pytest.raises(RunNotFound, match="knows no run 0123456789abcdef"):
+        look(doors, "0123456789abcdef")
+
+
+def test_a_run_without_manifest_has_no_shards_yet(world, doors):
+    world.inputs(9)
+    answer = world.enumerate(world.request(), remaining_s=lambda: 0.0)
+    found = look(doors, answer["run_id"])
+    assert (found.whole, found.shards, found.left_s) == (False, [], None)
+
+
+def test_what_is_settled_runs_and_remains(world, doors):
+    world.inputs(10)
+    run_id = world.start()
+    world.submit(run_id)
+    (job,) = world.batch.live()
+    world.work(job, [0, 1], fail={1: "bad_input"})
+    job.running = 2
+    world.time += 3600
+    found = look(doors, run_id)
+    assert found.status == "RUNNING"
+    assert found.states == {"running": 1, "not begun": 2}
+    assert [found.total(name) for name in ("inputs", "done", "failed", "remaining", "running")] == [
+        10,
+        1,
+        1,
+        8,
+        2,
+    ]
+    assert found.failures == {"bad_input": 1}
+    # Two of them in the hour that the shard has been worked on: eight more take four.
+    assert found.settled_an_hour == pytest.approx(2.0)
+    assert found.left_s == pytest.approx(4 * 3600)
+
+
+def test_a_shard_between_rounds_waits(world, doors):
+    world.inputs(4)
+    run_id = world.start()
+    world.submit(run_id)
+    (job,) = world.batch.live()
+    world.batch.end(job.job_id, "FAILED", "Array Child Job failed")
+    world.submit(run_id, token="another")
+    (shard,) = look(doors, run_id).shards
+    assert (shard.state, shard.not_before is not None) == ("waiting", True)
+
+
+def test_a_complete_shard_costs_one_request_and_others_a_few(world, doors):
+    world.inputs(12)
+    run_id = world.start()
+    for shard in (0, 1):
+        world.submit(run_id, shard, f"token {shard}")
+    for job in world.batch.live():
+        world.work(job)
+        world.batch.end(job.job_id)
+    for shard in (0, 1):
+        world.submit(run_id, shard, f"again {shard}")
+        world.aggregate(run_id, shard)
+    found, asked = requests_of(world, lambda: look(doors, run_id))
+    assert found.states == {"complete": 2, "not begun": 1}
+    # The run, its shards, two accounts; of the third shard: no accounts, markers, document.
+    assert sorted(asked) == ["GetObject"] * 6 + ["ListObjectsV2"]
+
+
+def test_what_retry_failed_opened_again_remains(world, doors):
+    world.inputs(4)
+    run_id = world.start()
+    world.submit(run_id)
+    (job,) = world.batch.live()
+    world.work(job, fail={2: "bad_input"})
+    world.batch.end(job.job_id)
+    world.submit(run_id, token="again")
+    world.aggregate(run_id)
+    assert look(doors, run_id).total("remaining") == 0
+    world.executions.running.clear()
+    world.start("two", retry_failed=["bad_input"])
+    assert look(doors, run_id).total("remaining") == 1
+
+
+def test_a_stop_is_told_with_its_reason(world, doors):
+    world.inputs(1)
+    run_id = world.start()
+    stop_run(world.services, {"run_id": run_id})
+    assert look(doors, run_id).stop == "user: stopped by its user"
+
+
+def test_spending_is_what_settled_inputs_took_at_least(world, doors):
+    world.inputs(4)
+    run_id = world.start(resources={"vcpus": 2})
+    world.submit(run_id)
+    (job,) = world.batch.live()
+    world.work(job)
+    world.batch.end(job.job_id)
+    world.submit(run_id, token="again")
+    world.aggregate(run_id)
+    # Four inputs of 1.5 s on two vCPUs of 0.05 USD an hour.
+    assert look(doors, run_id).spent_usd == pytest.approx(4 * 1.5 * 2 / 3600 * 0.05)
+
+
+def test_nothing_tells_how_long_a_standstill_lasts():
+    assert ShardProgress(0, 4).settled_a_second == 0.0
