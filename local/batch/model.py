@@ -112,7 +112,10 @@ class Job:
 
 @dataclass(eq=False)
 class Queue:
-    """A job queue; `waiting` may hold jobs that were cancelled meanwhile."""
+    """A job queue; `waiting` may hold jobs that were cancelled meanwhile.
+
+    Its time limits are told and not acted upon: runs here do not last so long.
+    """
 
     name: str
     arn: str
@@ -120,6 +123,7 @@ class Queue:
     state: str
     environments: list[dict[str, Any]]
     tags: dict[str, str]
+    time_limits: list[dict[str, Any]] = field(default_factory=list)
     waiting: deque[Job] = field(default_factory=deque)
 
     @property
@@ -140,5 +144,5 @@ class Queue:
             "serviceEnvironmentOrder": [],
             "jobQueueType": "ECS",
             "tags": self.tags,
-            "jobStateTimeLimitActions": [],
+            "jobStateTimeLimitActions": self.time_limits,
         }

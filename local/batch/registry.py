@@ -13,6 +13,7 @@ from local.batch.validation import (
     check_name,
     check_retry_strategy,
     check_secrets,
+    check_time_limits,
     check_timeout,
 )
 
@@ -73,6 +74,8 @@ class Registry:
             environment = each["computeEnvironment"].rpartition("/")[2]
             if environment not in self._environments:
                 raise RefusedError(f"Compute environment {environment} does not exist")
+        limits = request.get("jobStateTimeLimitActions", [])
+        check_time_limits(limits)
         queue = Queue(
             name=name,
             arn=self.arn("job-queue", name),
@@ -80,6 +83,7 @@ class Registry:
             state=request.get("state", "ENABLED"),
             environments=order,
             tags=request.get("tags", {}),
+            time_limits=limits,
         )
         self.queues[name] = queue
         return {"jobQueueName": name, "jobQueueArn": queue.arn}

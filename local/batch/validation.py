@@ -15,6 +15,13 @@ MAX_REQUEST_BYTES = 30 * 1024
 MAX_OVERRIDES_CHARS = 8192
 MAX_REASON_CHARS = 1024
 MIN_TIMEOUT_S = 60
+MIN_TIME_LIMIT_S = 600
+MAX_TIME_LIMIT_S = 86_400
+TIME_LIMIT_REASONS = (
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+)
 MIN_MEMORY_MIB = 4
 
 # https://docs.aws.amazon.com/batch/latest/APIReference/API_Tmpfs.html
@@ -98,6 +105,27 @@ def _check_rule(rule: Mapping[str, str]) -> None:
         if len(pattern) > 512 or not pattern or not _PATTERNS[key].fullmatch(pattern):
             raise RefusedError(
                 f"Evaluate on exit condition contains restricted characters: {key} {pattern!r}"
+            )
+
+
+def check_time_limits(actions: Iterable[Mapping[str, Any]]) -> None:
+    """What a queue does with a job at its head that cannot start.
+
+    https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable_time_limit_actions.html
+    """
+    for action in actions:
+        kind, seconds = (action["state"], action["action"]), action["maxTimeSeconds"]
+        if kind != ("RUNNABLE", "CANCEL"):
+            raise RefusedError(f"JobStateTimeLimitActions CANCEL what is RUNNABLE, got {kind}")
+        if action["reason"] not in TIME_LIMIT_REASONS:
+            raise RefusedError(
+                f"JobStateTimeLimitActions reason must be one of {', '.join(TIME_LIMIT_REASONS)}, "
+                f"got {action['reason']}"
+            )
+        if not MIN_TIME_LIMIT_S <= seconds <= MAX_TIME_LIMIT_S:
+            raise RefusedError(
+                f"JobStateTimeLimitActions maxTimeSeconds must be between {MIN_TIME_LIMIT_S} and "
+                f"{MAX_TIME_LIMIT_S}, got {seconds}"
             )
 
 

@@ -147,6 +147,43 @@ def test_queues_and_environments_that_aws_refuses(aws):
     assert "already exists" in said
 
 
+LIMIT = {
+    "state": "RUNNABLE",
+    "action": "CANCEL",
+    "maxTimeSeconds": 600,
+    "reason": "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+}
+
+
+def limited(name, **changed):
+    return {
+        "jobQueueName": name,
+        "priority": 1,
+        "computeEnvironmentOrder": [{"order": 1, "computeEnvironment": "spot"}],
+        "jobStateTimeLimitActions": [LIMIT | changed],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"maxTimeSeconds": 599}, "between 600 and 86400, got 599"),
+        ({"maxTimeSeconds": 86_401}, "between 600 and 86400, got 86401"),
+        ({"reason": "MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS"}, "reason must be one of CAPACITY"),
+        ({"state": "RUNNING"}, "CANCEL what is RUNNABLE"),
+        ({"action": "TERMINATE"}, "CANCEL what is RUNNABLE"),
+    ],
+)
+def test_time_limits_that_aws_refuses(aws, changed, said):
+    assert said in refused(aws.client.create_job_queue, **limited("limited", **changed))
+
+
+def test_a_queue_tells_of_its_time_limits(aws):
+    aws.client.create_job_queue(**limited("limits"))
+    [queue] = aws.client.describe_job_queues(jobQueues=["limits"])["jobQueues"]
+    assert queue["jobStateTimeLimitActions"] == [LIMIT]
+
+
 def test_a_disabled_queue_takes_no_jobs(aws):
     aws.client.create_job_queue(
         jobQueueName="closed",
