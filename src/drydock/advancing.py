@@ -40,7 +40,7 @@ from drydock.shard_document import (
     renew_claim,
 )
 from drydock.stops import put_and_tell
-from drydock.submission import job_request, queue_arn, write_round
+from drydock.submission import job_request, queue_of, write_round
 
 # A function of ours lives 120 s at most while it submits; 60 s more and its claim is nobody's.
 LEASE_S = 180.0
@@ -317,7 +317,8 @@ def _take_over(services: Services, documents: Documents, look: Look, claimed: Ro
     renewed = renew_claim(document, services.now() + LEASE_S)
     known = documents.replace_shard(run.run_id, look.document, renewed)
     name = job_name(run.run_id, document.shard, claimed.number)
-    job_id = services.jobs.find(queue_arn(services.settings, run, claimed), name)
+    queue_arn = queue_of(services.settings, run, claimed)
+    job_id = services.jobs.find(queue_arn, name)
     if job_id is not None:
         documents.replace_shard(run.run_id, known, record_job(known.value, job_id))
     elif claimed.epoch != run.epoch:

@@ -107,7 +107,7 @@ def _task_document(
     )
 
 
-def queue_arn(settings: Settings, run: RunDocument, claimed: Round) -> str:
+def queue_of(settings: Settings, run: RunDocument, claimed: Round) -> str:
     """The queue of a round: GPUs are what the request of its own epoch asked for."""
     (request,) = (each.request for each in run.epochs if each.epoch == claimed.epoch)
     return settings.queue_arn(claimed.queue, with_gpus=bool(request["resources"]["gpus"]))
@@ -122,7 +122,7 @@ def job_request(
     resources = request["resources"]
     return JobRequest(
         name=job_name(run.run_id, document.shard, claimed.number),
-        queue_arn=queue_arn(settings, run, claimed),
+        queue_arn=queue_of(settings, run, claimed),
         definition_arn=claimed.job_definition_arn,
         jobs=claimed.jobs,
         environment={
