@@ -381,4 +381,9 @@ def test_outputs_tell_of_gpus_only_where_there_are_any():
     outputs = written()["Outputs"]
     conditional = {name for name, output in outputs.items() if output.get("Condition") == "HasGpus"}
     assert conditional == {"GpuSpotQueueArn", "GpuOnDemandQueueArn"}
-    assert "WorkerRepositoryUri" in outputs
+    told = {name: outputs[name]["Value"] for name in (*conditional, "WorkerRepositoryUri")}
+    assert told == {
+        "GpuSpotQueueArn": {"!Ref": "GpuSpotQueue"},
+        "GpuOnDemandQueueArn": {"!Ref": "GpuOnDemandQueue"},
+        "WorkerRepositoryUri": {"!GetAtt": "WorkerRepository.RepositoryUri"},
+    }
