@@ -6,14 +6,17 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 from botocore.exceptions import BotoCoreError
 from rich.console import Console
 from rich.live import Live
+from rich.progress import Progress, TaskID
 
+from cli.best import best_so_far
+from cli.fetch import fetch, results_of
 from cli.life import life_of
 from cli.look import Doors, RunNotFound, find_run, look, status_of
 from cli.progress import RunProgress
@@ -28,6 +31,7 @@ from drydock.store import Store
 
 # Also in docs/command_line.md. click itself ends with 2 when a command is used wrongly.
 EXIT_ERROR, EXIT_REMAINING, EXIT_NOT_FOUND = 1, 3, 4
+_ONLY = TaskID(0)
 _EPILOG = (
     "Exit codes: 0 all is well (with --watch: every input is settled); 1 AWS cannot be asked; "
     "2 wrong usage; 3 the run has ended and inputs remain; 4 there is no such stack or run."
@@ -115,6 +119,77 @@ def explain(chosen: Chosen, run: str, index: int) -> None:
 
 @main.command(epilog=_EPILOG)
 @click.argument("run")
+@click.option(
+    "-n",
+    "--count",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many molecules.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Plain data, for programs.")
+@click.pass_obj
+def top(chosen: Chosen, run: str, *, count: int, as_json: bool) -> None:
+    """The best molecules of RUN so far, lowest scores first."""
+    doors = _doors(chosen)
+    run_id = find_run(doors, run)
+    with _bar("shards") as bar:
+        best = best_so_far(
+            doors, run_id, count, lambda read, of: bar.update(_ONLY, completed=read, total=of)
+        )
+    if as_json:
+        click.echo(json.dumps([asdict(found) for found in best.molecules]))
+        return
+    for rank, found in enumerate(best.molecules, 1):
+        where = "" if found.index is None else f"  input {found.index}"
+        click.echo(f"{rank:>4}  {found.score:>9.3f}  {found.molecule_id}{where}")
+    if not best.molecules:
+        click.echo("no molecule has a score yet")
+    if best.by_input:
+        click.echo(
+            f"of {best.by_input:,} inputs in shards that are not complete the best molecule each"
+        )
+
+
+@main.command(epilog=_EPILOG)
+@click.argument("run")
+@click.option(
+    "--to",
+    "folder",
+    default="results",
+    show_default=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to; files that are there as they are in S3 stay.",
+)
+@click.pass_obj
+def results(chosen: Chosen, run: str, *, folder: Path) -> None:
+    """Bring the results of RUN here: best molecules, poses, scores, failures, accounting."""
+    doors = _doors(chosen)
+    run_id = find_run(doors, run)
+    size_bytes = sum(found.size for found in results_of(doors, run_id)[2])
+    with _bar("bytes") as bar:
+        bar.update(_ONLY, total=size_bytes)
+        fetched = fetch(doors, run_id, folder, lambda size: bar.advance(_ONLY, size))
+    if not fetched.brought and not fetched.kept:
+        click.echo(f"run {run_id} has no results yet")
+        return
+    click.echo(
+        f"{fetched.brought:,} files of {fetched.size_bytes:,} bytes brought to {folder}, "
+        f"{fetched.kept:,} were there"
+    )
+
+
+def _bar(what: str) -> Progress:
+    """A progress bar on standard error, gone once it is full; none where nobody watches."""
+    console = Console(stderr=True)
+    bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+    bar.add_task(what, total=None)
+    return bar
+
+
+@main.command(epilog=_EPILOG)
+@click.argument("run")
 @click.option("--now", is_flag=True, help="Also end what runs; it saves what it has.")
 @click.pass_obj
 def stop(chosen: Chosen, run: str, *, now: bool) -> None:
@@ -184,7 +259,7 @@ def run() -> None:
     except (StackNotFound, RunNotFound) as error:
         click.echo(f"drydock: {error}", err=True)
         sys.exit(EXIT_NOT_FOUND)
-    except (DrydockError, BotoCoreError, StopRefused) as error:
+    except (DrydockError, BotoCoreError, StopRefused, OSError) as error:
         click.echo(f"drydock: {error}", err=True)
         sys.exit(EXIT_ERROR)
 

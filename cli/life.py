@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from cli.look import Doors, RunNotFound
+from cli.look import Doors, RunNotFound, run_of
 from drydock.detection import list_markers, run_keys
-from drydock.documents import Documents
 from drydock.errors import Malformed, NotFound
 from drydock.keys import ControlKeys
 from drydock.markers import Content, Speaker, parse_marker, parse_marker_name
@@ -75,11 +74,11 @@ def life_of(doors: Doors, run_id: str, index: int) -> Life:
     Raises:
         RunNotFound: there is no such run, or it has no such input.
     """
+    run = run_of(doors, run_id)
     try:
-        run = Documents(doors.store, doors.stack.control_bucket).run(run_id).value
         shard, place, inputs = _where(doors, run, index)
     except NotFound as error:
-        raise RunNotFound(f"run {run_id} is not known, or has no manifest yet ({error})") from error
+        raise RunNotFound(f"run {run_id} has no manifest yet: it is being written") from error
     record = _record(doors, run, shard, place)
     speaker = list_markers(doors.store, run, shard, inputs).speakers.get(place)
     notes: list[str] = []

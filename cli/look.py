@@ -75,8 +75,8 @@ def look(doors: Doors, run_id: str) -> RunProgress:
     Raises:
         RunNotFound: there is no such run in this stack.
     """
-    run = _run(doors, run_id)
-    sizes = _sizes(doors.store, run)
+    run = run_of(doors, run_id)
+    sizes = shard_sizes(doors.store, run)
     seen = each(lambda item: _shard(doors, run, *item), sizes.items())
     running = doors.jobs.running([shard.job_id for shard in seen if shard.job_id])
     metered = _metered(doors, run)
@@ -103,10 +103,15 @@ def status_of(doors: Doors, run_id: str) -> str:
     Raises:
         RunNotFound: there is no such run in this stack.
     """
-    return _status(doors, _run(doors, run_id))
+    return _status(doors, run_of(doors, run_id))
 
 
-def _run(doors: Doors, run_id: str) -> RunDocument:
+def run_of(doors: Doors, run_id: str) -> RunDocument:
+    """The run's document.
+
+    Raises:
+        RunNotFound: there is no such run in this stack.
+    """
     try:
         return Documents(doors.store, doors.stack.control_bucket).run(run_id).value
     except NotFound as error:
@@ -147,7 +152,7 @@ class _Seen:
         return replace(self.progress, running=children, state="running")
 
 
-def _sizes(store: Store, run: RunDocument) -> dict[int, int]:
+def shard_sizes(store: Store, run: RunDocument) -> dict[int, int]:
     """Inputs a shard, by its number; none before the manifest is whole."""
     try:
         found = store.get(run.output_bucket, run_keys(run).shards())
@@ -169,7 +174,7 @@ def _metered(doors: Doors, run: RunDocument) -> float:
 
 def _shard(doors: Doors, run: RunDocument, shard: int, inputs: int) -> _Seen:
     written = read_accounts(doors.store, run, shard)
-    if written is not None and _is_final(run, written):
+    if written is not None and is_final(run, written):
         return _finished(run, shard, written)
     settlement = list_markers(doors.store, run, shard, inputs)
     failed = [found for found in settlement.speakers.values() if found.kind == "failed"]
@@ -189,7 +194,7 @@ def _shard(doors: Doors, run: RunDocument, shard: int, inputs: int) -> _Seen:
     return _begun(doors, run, progress, document)
 
 
-def _is_final(run: RunDocument, written: Written) -> bool:
+def is_final(run: RunDocument, written: Written) -> bool:
     """Whether a shard's accounts say how it ends in this epoch too."""
     if written.epoch == run.epoch:
         return True
