@@ -177,8 +177,8 @@ ENDS = (
         (
             Edit(
                 _STOPPING,
-                "    return Ended(terminated=_terminate(services, jobs, ABORTED))\n\n\ndef sweep(",
-                "    return Ended()\n\n\ndef sweep(",
+                "    return Ended(terminated=_terminate(services, jobs, ABORTED))\n\n\ndef tell_of_broken(",
+                "    return Ended()\n\n\ndef tell_of_broken(",
             ),
             Edit(
                 _STOPPING,
