@@ -16,14 +16,16 @@ TESTS_AT_ONCE ?= 2
 
 python := .venv/bin/python
 sam := .venv-sam/bin/sam
-checked := src functions worker local tests benchmarks
+checked := src functions worker local cli tests benchmarks
 
 export PYTHONPATH := src:.
+# Its own directory unless another is given: what make run has settled would not be done again.
+run_containers = $(if $(filter file,$(origin DIRECTORY)),.drydock/containers,$(DIRECTORY))
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint types validate build bench simulate mutate exhaust scale chaos prove wheel image test-containers schema lock clean \
-	environment environment-test environment-lint environment-sam environment-wheel
+.PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench simulate mutate exhaust scale chaos prove wheel image test-containers schema parameters costs permissions lock clean \
+	environment environment-test environment-lint environment-sam environment-checkov environment-wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,11 +42,16 @@ history: environment ## what the last run's state machine did, step by step
 test: environment-test ## all tests; ARGS="-k name" picks some
 	@$(python) -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile $(ARGS)
 
-lint: environment-lint ## ruff and cfn-lint
+lint: environment-lint ## ruff and cfn-lint; the state machine's definition too
 	@$(python) -m ruff check $(checked)
 	@$(python) -m ruff format --check $(checked)
 	@.venv/bin/cfn-lint template.yaml
 	@$(python) scripts/wrap_definition.py statemachine/run.asl.yaml | .venv/bin/cfn-lint
+	@sed 's/Type: Choice/Type: Chance/' statemachine/run.asl.yaml | $(python) scripts/wrap_definition.py /dev/stdin | .venv/bin/cfn-lint | grep -q E3601 || \
+		{ echo "cfn-lint finds nothing in a definition with a mistake in it: it does not look any more"; exit 1; }
+
+secure: environment-checkov ## checkov over the template; what it asks for and is not done says why, beside the resource
+	@.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
 
 types: environment-lint ## mypy --strict
 	@$(python) -m mypy
@@ -58,6 +65,13 @@ build: environment-sam ## sam build, with plain pip and python3.13; fails when a
 
 local-aws: environment ## the embedded AWS in the foreground, for sam local invoke: docs/sam_local.md (needs Docker)
 	@$(python) -m local serve $(ARGS)
+
+sam-local: environment-test build ## every function with every file of events/ by sam local invoke, and their cold starts (needs Docker)
+	@sh scripts/sam-local $(ARGS)
+
+run-containers: environment build ## make run with the functions in Lambda's image and the jobs in the worker's (needs Docker)
+	@sh scripts/image
+	@$(python) -m local run --request "$(REQUEST)" --directory "$(run_containers)" --containers drydock-worker $(ARGS)
 
 bench: environment-test ## the figures of benchmarks/README.md
 	@for name in planning slicing detect ranking outdock poses vina batch_children; do \
@@ -94,6 +108,16 @@ test-containers: environment-test ## the tools in their containers, against the 
 schema: environment ## write docs/request.schema.json from the request's model
 	@$(python) -m local schema > docs/request.schema.json
 
+parameters: environment-test ## write docs/parameters.md, and what docs/deploying.md lists, from template.yaml
+	@$(python) scripts/parameters.py
+
+costs: environment-test ## write docs/costs.md from docs/prices.yaml; COUNT=1 also counts anew what is paid for (ten minutes)
+	@if [ -n "$(COUNT)" ]; then $(python) -m tests.costs.counting > docs/counts.new && mv docs/counts.new docs/counts.json; fi
+	@$(python) scripts/costs.py > docs/costs.md
+
+permissions: environment-lint ## write what CloudFormation calls for the template's types, which docs/deployer-policy.json must allow
+	@$(python) scripts/handler_permissions.py > tests/deployer/handlers.json
+
 lock: ## pin the newest packages that requirements/*.in allow (needs uv)
 	@sh scripts/lock
 
@@ -112,6 +136,9 @@ environment-lint:
 
 environment-sam:
 	@sh scripts/environment .venv-sam sam
+
+environment-checkov:
+	@sh scripts/environment .venv-checkov checkov
 
 environment-wheel:
 	@sh scripts/environment .venv-wheel build
