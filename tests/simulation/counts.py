@@ -137,14 +137,14 @@ class Counts:
         lambdas = self.stack.lambdas
         run = lambdas._run
 
-        def traced(process: Process, function: Function, *rest: Any) -> Any:
+        def traced(function: Function, *rest: Any) -> Any:
             name = function.name.removesuffix("Function")
             if name not in self._traced or tracemalloc.is_tracing():
-                return run(process, function, *rest)
+                return run(function, *rest)
             self._aside_bytes, self._known_peak = 0, 0
             tracemalloc.start()
             try:
-                return run(process, function, *rest)
+                return run(function, *rest)
             finally:
                 peak = max(self._known_peak, _memory()[1] - self._aside_bytes)
                 self.peak_bytes[name] = max(self.peak_bytes[name], peak)
