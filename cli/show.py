@@ -35,7 +35,7 @@ def screen(run: RunProgress, now: float) -> RenderableType:
     ]
     if run.stop:
         parts.append(Text(f"stopped, {run.stop}", style="yellow"))
-    parts.append(_bars(run))
+    parts.append(_bar(run))
     parts.append(Text(_counts(run)))
     if run.failures:
         parts.append(Text(f"failed: {_by_class(run)}", style="red"))
@@ -102,9 +102,14 @@ def _pace(run: RunProgress) -> list[str]:
     return told
 
 
-def _bars(run: RunProgress) -> RenderableType:
-    inputs = run.total("inputs")
-    return ProgressBar(total=max(inputs, 1), completed=run.total("settled"), width=60)
+def _bar(run: RunProgress) -> RenderableType:
+    inputs, settled = run.total("inputs"), run.total("settled")
+    row = Table.grid(padding=(0, 1))
+    row.add_row(
+        ProgressBar(total=max(inputs, 1), completed=settled, width=60),
+        f"{100 * settled / max(inputs, 1):.1f} %",
+    )
+    return row
 
 
 def _table(shards: list[ShardProgress], now: float) -> Table:

@@ -70,6 +70,8 @@ def test_a_screen_shows_the_first_unfinished_shards_and_counts_the_others():
     console.print(screen(run(*shards), now=1000.0))
     text = console.file.getvalue()
     assert "… and 10 more" in text
+    bars = [line for line in text.splitlines() if line.rstrip().endswith("50.0 %")]
+    assert len(bars) == 1, "the bar has a line of its own"
     assert "0/10" in text
     assert "10/10" not in text
 
