@@ -19,7 +19,7 @@ from rich.console import Console
 from drydock.request import request_schema
 from local import history
 from local.docker import DockerError
-from local.run import CANNOT_START, INTERRUPTED, CannotStart, Options, run
+from local.run import CANNOT_START, DIRECTORY, INTERRUPTED, CannotStart, Options, run
 from local.serve import Serving, serve
 from local.surroundings import DirectoryInUseError
 
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="run a request on the embedded AWS")
     running.add_argument("--request", type=Path, default=Path("examples/vina/run.json"))
-    running.add_argument("--directory", type=Path, default=Path(".drydock"))
+    running.add_argument("--directory", type=Path, default=DIRECTORY)
     running.add_argument(
         "--no-reclaim",
         dest="reclaim",
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run functions by sam local and jobs in Docker, the stack's in this image",
     )
     serving = commands.add_parser("serve", help="the embedded AWS for sam local, until Ctrl-C")
-    serving.add_argument("--directory", type=Path, default=Path(".drydock/local-aws"))
+    serving.add_argument("--directory", type=Path, default=DIRECTORY / "local-aws")
     serving.add_argument("--port", type=int, default=0, help="else a free one")
     serving.add_argument(
         "--listen",
@@ -121,6 +121,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     showing = commands.add_parser("history", help="what an execution did, step by step")
     showing.add_argument("execution", nargs="?", help="its name or how that begins; else the last")
-    showing.add_argument("--directory", type=Path, default=Path(".drydock"))
+    showing.add_argument("--directory", type=Path, default=DIRECTORY)
     commands.add_parser("schema", help="the JSON Schema of a run request")
     return parser

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 DONE, NOT_DONE, REJECTED, CANNOT_START, INTERRUPTED = 0, 1, 2, 3, 130
 
 ROOT = Path(__file__).resolve().parent.parent
+DIRECTORY = Path(".drydock")
+"""Where a run is kept when nobody says otherwise."""
 LOOK_EVERY_S = 0.25
 START_PATIENCE_S = 60.0
 # The worker looks for the notice every two seconds; EC2 gives two minutes, here time is short.
@@ -140,7 +142,10 @@ class _Story:
             last = self._follow(execution, line)
         saved = save_history(self._states, execution.arn, self._options.directory / "history")
         code = self._report(execution, last)
-        self._say(f"The execution, step by step: make history    ({saved})")
+        command = "make history"
+        if self._options.directory != DIRECTORY:
+            command += f" DIRECTORY={self._options.directory}"
+        self._say(f"The execution, step by step: {command}    ({saved})")
         return code
 
     def _upload_neighbours(self) -> None:

@@ -84,13 +84,14 @@ class DockerLauncher:
         self, container: "_Container", job: Job, attempt: int, machine: Machine, reports: Reports
     ) -> None:
         try:
-            reports.ended(self._ended(container, job, attempt, machine, reports.started))
+            ended = self._ended(container, job, attempt, machine, reports.started)
         except StartError as error:
-            reports.ended(Ended(None, str(error)))
+            ended = Ended(None, str(error))
         except (DockerError, OSError) as error:
-            reports.ended(Ended(None, f"CannotCreateContainerError: {error}"))
-        finally:
-            container.remove()
+            ended = Ended(None, f"CannotCreateContainerError: {error}")
+        # First, so that its machine's volumes are nobody's any more.
+        container.remove()
+        reports.ended(ended)
 
     def _ended(
         self,

@@ -3,6 +3,7 @@
 import pytest
 
 from drydock.store import Store
+from local.docker import bridge_addresses
 from local.embedded import EmbeddedAws
 from tests.containers import images
 from tests.containers.engine import BASE, HELD, WORKER, Container, build, docker, make_image
@@ -41,8 +42,10 @@ def base_image():
 
 
 @pytest.fixture(scope="session")
-def aws(tmp_path_factory):
-    with EmbeddedAws(tmp_path_factory.mktemp("embedded")) as embedded:
+def aws(tmp_path_factory, worker_image):
+    with EmbeddedAws(
+        tmp_path_factory.mktemp("embedded"), also=bridge_addresses(), worker_image=worker_image
+    ) as embedded:
         client = embedded.client("s3")
         for bucket in (CONTROL, DATA):
             client.create_bucket(Bucket=bucket)
