@@ -156,7 +156,7 @@ def _begin(
         return {"outcome": document.frozen.key, "first": 0, "turn": 0}
     collected = collect(services.store, run, document.shard, document.inputs)
     if collected.bad:
-        # Recorded before they are removed: a crash in between records them again, without harm.
+        # Recorded before they are removed: whoever comes after a crash in between does both again.
         documents.replace_shard(run.run_id, known, void_markers(document, tuple(collected.bad)))
         void(services.store, run, document.shard, collected.bad)
         skip_again(services.store, run, document.shard, collected.bad)

@@ -71,9 +71,9 @@ class Frozen:
 class ShardDocument:
     """The whole document.
 
-    ``voidings`` counts how often markers had to be voided in it: work that is never whole does not
-    go on for ever. ``withheld`` are ranges of places (first and last) whose child somebody
-    terminated: they are not submitted again in this epoch.
+    ``voidings`` counts how often it had ended and was opened again to void markers: work that is
+    never whole does not go on for ever. ``withheld`` are ranges of places (first and last) whose
+    child somebody terminated: they are not submitted again in this epoch.
     """
 
     shard: int
@@ -237,12 +237,16 @@ def freeze(document: ShardDocument, key: str, reopened: dict[str, int]) -> Shard
 
 
 def void(document: ShardDocument, markers: tuple[str, ...]) -> ShardDocument:
-    """The document after markers that were not whole were removed: their inputs remain again."""
+    """The document after markers that were not whole were removed: their inputs remain again.
+
+    Whoever was cut short records them again, and so does whoever finds them at the same time. That
+    counts once, for nothing was worked on in between.
+    """
     new = tuple(name for name in markers if name not in document.voided)
     return replace(
         document,
         voided=(*document.voided, *new),
-        voidings=document.voidings + bool(markers),
+        voidings=document.voidings + (bool(markers) and document.ended is not None),
         ended=None,
         frozen=None,
     )
