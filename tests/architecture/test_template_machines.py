@@ -93,7 +93,7 @@ def test_nothing_comes_in(network):
         ({**GIVEN, "SubnetIds": ""}, "SubnetIds must name subnets of that VPC"),
         ({**GIVEN, "VpcId": ""}, "SubnetIds are given together with VpcId"),
         ({"VpcId": "my-vpc"}, "VpcId: 'my-vpc' is not the id of a VPC"),
-        ({"SubnetIds": "subnet-1,vpc-2"}, "SubnetIds: 'vpc-2' is not ids of subnets"),
+        ({"SubnetIds": "subnet-1,vpc-2"}, "is not ids of subnets with commas"),
         ({"VpcCidr": "10.83.0.0/24"}, "'10.83.0.0/24' is not a private range"),
         ({"VpcCidr": "8.8.0.0/16"}, "'8.8.0.0/16' is not a private range"),
         ({"BidPercentage": "0"}, "BidPercentage: '0' is not a percentage"),
