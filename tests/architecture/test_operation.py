@@ -4,6 +4,7 @@ import ast
 import fnmatch
 import json
 import re
+import tomllib
 
 import pytest
 
@@ -288,3 +289,27 @@ def test_a_function_that_has_metrics_emits_one_each_time(path):
         return
     indents = re.findall(r"^( +)metrics\.add_metric", text, re.MULTILINE)
     assert min(map(len, indents)) == 4
+
+
+def test_machines_and_volumes_carry_the_stacks_name():
+    """CloudFormation tags what it makes, with the tags that it is given in samconfig.toml; Batch
+    makes the machines."""
+    deploy = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))["default"][
+        "deploy"
+    ]
+    assert deploy["parameters"]["tags"] == "drydock=drydock"
+    environments = of_type("AWS::Batch::ComputeEnvironment", GpuMaxVcpus="64")
+    assert len(environments) == 4
+    for environment in environments.values():
+        assert environment["ComputeResources"]["Tags"]["drydock"] == "drydock"
+    for template in of_type("AWS::EC2::LaunchTemplate").values():
+        tagged = {
+            each["ResourceType"]: each["Tags"]
+            for each in template["LaunchTemplateData"]["TagSpecifications"]
+        }
+        assert tagged == {"volume": [{"Key": "drydock", "Value": "drydock"}]}
+
+
+def test_tags_of_jobs_reach_their_containers():
+    for definition in of_type("AWS::Batch::JobDefinition").values():
+        assert definition["PropagateTags"] is True

@@ -281,17 +281,23 @@ def test_given_buckets_are_used_and_none_is_made():
 
 def test_with_a_key_whoever_touches_s3_may_use_it():
     key = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-    assert "EncryptionPolicy" not in of_type("AWS::IAM::ManagedPolicy")
-    policy = of_type("AWS::IAM::ManagedPolicy", KmsKeyId=key)["EncryptionPolicy"]
-    [statement] = policy["PolicyDocument"]["Statement"]
-    assert statement["Resource"] == key
+    names = ["DecryptionPolicy", "EncryptionPolicy"]
+    assert set(names) & set(of_type("AWS::IAM::ManagedPolicy")) == set()
+    policies = of_type("AWS::IAM::ManagedPolicy", KmsKeyId=key)
+    for name, action in zip(names, ("kms:Decrypt", "kms:GenerateDataKey"), strict=True):
+        [statement] = policies[name]["PolicyDocument"]["Statement"]
+        assert (statement["Action"], statement["Resource"]) == (action, key)
     shared = {"ReadDataPolicy", "WriteDataPolicy", "AdvanceShardPolicy"}
     touching = {
-        name
+        name: json.dumps(role)
         for name, role in of_type("AWS::IAM::Role").items()
         if shared & set(role.get("ManagedPolicyArns", [])) or "s3:" in json.dumps(role)
     }
-    assert set(policy["Roles"]) == touching
+    assert set(policies["DecryptionPolicy"]["Roles"]) == set(touching)
+    writing = ("s3:PutObject", "WriteDataPolicy", "AdvanceShardPolicy")
+    assert set(policies["EncryptionPolicy"]["Roles"]) == {
+        name for name, text in touching.items() if any(word in text for word in writing)
+    }
     for bucket in of_type("AWS::S3::Bucket", KmsKeyId=key).values():
         [rule] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert rule["ServerSideEncryptionByDefault"] == {

@@ -57,6 +57,7 @@ def test_what_nothing_stands_behind_is_listed(stack):
         *("(AWS::EC2::VPC)", "(AWS::EC2::InternetGateway)", "(AWS::EC2::VPCGatewayAttachment)"),
         *("(AWS::EC2::RouteTable)", "(AWS::EC2::Route)", "(AWS::EC2::VPCEndpoint)"),
         *("(AWS::EC2::Subnet)", "(AWS::EC2::SubnetRouteTableAssociation)"),
+        *("(AWS::CloudWatch::Alarm)", "(AWS::CloudWatch::Dashboard)", "(AWS::SNS::TopicPolicy)"),
     }
 
 
