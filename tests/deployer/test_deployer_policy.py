@@ -1,0 +1,245 @@
+"""docs/deployer-policy.json: whoever has it can deploy, and touch nothing that is not drydock's.
+
+What CloudFormation calls for a type is in handlers.json, as its own schemas say.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from local.template import read_template
+from tests.architecture.imports import ROOT
+from tests.architecture.stack import TEMPLATE
+from tests.least_privilege.evaluate import action_matches, as_list, is_allowed
+
+POLICY = json.loads((ROOT / "docs/deployer-policy.json").read_text(encoding="utf-8"))
+HANDLERS = json.loads((Path(__file__).parent / "handlers.json").read_text(encoding="utf-8"))[
+    "types"
+]
+TYPES = sorted({each["Type"] for each in read_template(TEMPLATE)["Resources"].values()})
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+MAX_CHARS = 6144
+
+# What the schemas list for properties that this template does not use.
+NOT_CALLED = {
+    "eks:*": "compute environments on Kubernetes",
+    "batch:SetCapacityTags": "no action that a policy can name",
+    "elasticfilesystem:*": "functions with file systems",
+    "s3files:*": "functions with file systems",
+    "ec2:*VpnGateway*": "networks with VPN",
+    "ec2:*VpcEncryptionControl*": "networks with encryption controls",
+    "ec2:*SubnetCidrBlock": "IPv6",
+    "kms:*crypt": "only buckets and repository have a key of one's own, and the services use it",
+    "kms:GenerateDataKey": "only buckets and repository have a key of one's own",
+    "lambda:*CodeSigning*": "signed code",
+    "lambda:PassCapacityProvider": "functions on instances",
+    "firehose:*": "deliveries of logs",
+    "s3:REST.PUT.OBJECT": "no action that a policy can name",
+    "s3:*Object": "objects are the users'",
+    "s3:GetObjectVersion": "the code's bucket is asked for its newest",
+    "s3:PutObjectAcl": "objects have no lists of access",
+    "s3:PutObjectLockConfiguration": "no object is locked",
+    "s3tables:*": "tables of metadata",
+    "s3:*MetadataTableConfiguration": "tables of metadata",
+    "s3:*TableConfiguration": "tables of metadata",
+    "vpc-lattice:*": "endpoints of service networks",
+    "vpce:*": "endpoints in other Regions",
+    "iam:*GroupPolicy": "policies belong to roles",
+    "iam:*UserPolicy": "policies belong to roles",
+}
+# By the beginning of an action: what CloudFormation calls it on. Without one it knows no resources.
+STACK = "drydock"
+ACCOUNT = "us-east-1:123456789012"
+NAMES = {
+    "batch:Describe": ("*",),
+    "batch:": (
+        f"arn:aws:batch:{ACCOUNT}:compute-environment/SpotComputeEnvironment-1a2b3c",
+        f"arn:aws:batch:{ACCOUNT}:job-queue/{STACK}-spot",
+        f"arn:aws:batch:{ACCOUNT}:job-definition/{STACK}-worker:3",
+    ),
+    "cloudwatch:DescribeAlarms": ("*",),
+    "cloudwatch:": (
+        f"arn:aws:cloudwatch:{ACCOUNT}:alarm:{STACK}-DeadLetters-1A2B",
+        f"arn:aws:cloudwatch::123456789012:dashboard/{STACK}",
+    ),
+    "ecr:": (f"arn:aws:ecr:{ACCOUNT}:repository/{STACK}-workerrepository-1a2b",),
+    "events:": (f"arn:aws:events:{ACCOUNT}:rule/{STACK}-JobEndedRule-1A2B",),
+    "iam:CreateServiceLinkedRole": (
+        "arn:aws:iam::123456789012:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch",
+    ),
+    "iam:ListPolicies": ("*",),
+    "iam:": (
+        f"arn:aws:iam::123456789012:role/{STACK}-JobRole-1A2B",
+        f"arn:aws:iam::123456789012:policy/{STACK}-ReadDataPolicy-1A2B",
+        f"arn:aws:iam::123456789012:instance-profile/{STACK}-InstanceProfile-1A2B",
+    ),
+    "kms:": (f"arn:aws:kms:{ACCOUNT}:key/0123",),
+    "lambda:CreateEventSourceMapping": ("*",),
+    "lambda:GetEventSourceMapping": ("*",),
+    "lambda:": (
+        f"arn:aws:lambda:{ACCOUNT}:function:{STACK}-StopRunFunction-1A2B",
+        f"arn:aws:lambda:{ACCOUNT}:layer:CoreLayer:7",
+        f"arn:aws:lambda:{ACCOUNT}:layer:ResultsLayer",
+        f"arn:aws:lambda:{ACCOUNT}:event-source-mapping:0123-4567",
+    ),
+    "logs:CreateLogDelivery": ("*",),
+    "logs:DescribeLogGroups": ("*",),
+    "logs:DescribeResourcePolicies": ("*",),
+    "logs:PutResourcePolicy": ("*",),
+    "logs:DeleteResourcePolicy": ("*",),
+    "logs:": (
+        f"arn:aws:logs:{ACCOUNT}:log-group:/drydock/{STACK}/worker",
+        f"arn:aws:logs:{ACCOUNT}:log-group:/aws/vendedlogs/states/{STACK}-run",
+    ),
+    "s3:": (f"arn:aws:s3:::{STACK}-controlbucket-1a2b",),
+    "sns:Unsubscribe": ("*",),
+    "sns:": (f"arn:aws:sns:{ACCOUNT}:{STACK}-NotificationTopic-1A2B",),
+    "sqs:": (f"arn:aws:sqs:{ACCOUNT}:{STACK}-ResubmitQueue-1A2B",),
+    "states:": (f"arn:aws:states:{ACCOUNT}:stateMachine:{STACK}-run",),
+}
+THROUGH = {
+    "aws:CalledVia": ["cloudformation.amazonaws.com"],
+    "iam:AWSServiceName": "batch.amazonaws.com",
+    "iam:PassedToService": "lambda.amazonaws.com",
+}
+# What `sam deploy` and the commands of docs/deploying.md call themselves.
+BY_HAND = {
+    **{
+        f"cloudformation:{name}": f"arn:aws:cloudformation:{ACCOUNT}:stack/{STACK}/0123"
+        for name in (
+            *("CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DeleteChangeSet"),
+            *("DescribeStacks", "DescribeStackEvents", "DescribeStackResource", "DeleteStack"),
+            *("CreateStack", "UpdateStack", "RollbackStack", "ListChangeSets", "GetTemplate"),
+            *("GetTemplateSummary", "ListStackResources", "UpdateTerminationProtection"),
+        )
+    },
+    "cloudformation:ValidateTemplate": "*",
+    "s3:PutObject": "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1a2b/drydock/1a2b",
+    "s3:GetObject": f"arn:aws:s3:::{STACK}-databucket-1a2b/out/results/top.csv",
+    "s3:DeleteObject": f"arn:aws:s3:::{STACK}-controlbucket-1a2b/runs/1",
+    "s3:ListBucket": f"arn:aws:s3:::{STACK}-controlbucket-1a2b",
+    "s3:CreateBucket": "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1a2b",
+    "s3:PutEncryptionConfiguration": "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket",
+    "ecr:GetAuthorizationToken": "*",
+    **{
+        f"ecr:{name}": f"arn:aws:ecr:{ACCOUNT}:repository/{STACK}-workerrepository-1a2b"
+        for name in (
+            *("BatchCheckLayerAvailability", "InitiateLayerUpload", "UploadLayerPart"),
+            *("CompleteLayerUpload", "PutImage", "BatchGetImage", "DescribeImages"),
+            "BatchDeleteImage",
+        )
+    },
+    **{
+        f"states:{name}": f"arn:aws:states:{ACCOUNT}:execution:{STACK}-run:0123"
+        for name in ("DescribeExecution", "GetExecutionHistory", "StopExecution")
+    },
+    "states:ListExecutions": f"arn:aws:states:{ACCOUNT}:stateMachine:{STACK}-run",
+    "states:StartExecution": f"arn:aws:states:{ACCOUNT}:stateMachine:{STACK}-run",
+    "lambda:InvokeFunction": f"arn:aws:lambda:{ACCOUNT}:function:{STACK}-StopRunFunction-1A2B",
+    "iam:CreateServiceLinkedRole": (
+        "arn:aws:iam::123456789012:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+    ),
+    "batch:DescribeJobs": "*",
+    "batch:ListJobs": "*",
+    "batch:DeregisterJobDefinition": f"arn:aws:batch:{ACCOUNT}:job-definition/{STACK}-worker-1a:1",
+    "logs:FilterLogEvents": f"arn:aws:logs:{ACCOUNT}:log-group:/drydock/{STACK}/worker:*",
+    "servicequotas:GetServiceQuota": "*",
+    "servicequotas:RequestServiceQuotaIncrease": "*",
+}
+
+
+def allows(action, resource, context=None):
+    return bool(is_allowed({"deployer": POLICY}, action, resource, context))
+
+
+def is_called(action):
+    return not any(action_matches(pattern, action) for pattern in NOT_CALLED)
+
+
+def resources_for(action):
+    beginnings = [each for each in NAMES if action.startswith(each)]
+    return NAMES[max(beginnings, key=len)] if beginnings else ("*",)
+
+
+def allowed_patterns():
+    return [each for statement in POLICY["Statement"] for each in as_list(statement["Action"])]
+
+
+def test_it_is_known_what_cloudformation_calls_for_every_type():
+    """python scripts/handler_permissions.py writes handlers.json anew."""
+    assert [kind for kind in TYPES if kind not in HANDLERS] == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind in HANDLERS])
+def test_cloudformation_may_do_for_the_deployer_what_a_type_needs(kind):
+    denied = [
+        (action, resource)
+        for action in filter(is_called, HANDLERS[kind])
+        for resource in resources_for(action)
+        if not allows(action, resource, THROUGH)
+    ]
+    assert denied == []
+
+
+@pytest.mark.parametrize("action", BY_HAND)
+def test_the_deployer_may_do_what_the_page_says(action):
+    context = {"iam:AWSServiceName": "spot.amazonaws.com"}
+    assert allows(action, BY_HAND[action], context)
+
+
+def test_nothing_is_allowed_that_nobody_calls():
+    called = {action for kind in TYPES for action in HANDLERS.get(kind, []) if is_called(action)}
+    called |= set(BY_HAND)
+    idle = [
+        pattern
+        for pattern in allowed_patterns()
+        if not any(action_matches(pattern, action) for action in called)
+    ]
+    assert idle == []
+
+
+def test_what_is_said_not_to_be_called_is_in_the_schemas():
+    listed = {action for kind in HANDLERS for action in HANDLERS[kind]}
+    unknown = [p for p in NOT_CALLED if not any(action_matches(p, each) for each in listed)]
+    assert unknown == []
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("iam:CreateRole", f"arn:aws:iam::123456789012:role/{STACK}-JobRole-1A2B"),
+        ("ec2:DeleteVpc", "*"),
+        ("sqs:DeleteQueue", f"arn:aws:sqs:{ACCOUNT}:{STACK}-ResubmitQueue-1A2B"),
+        ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{ACCOUNT}:function:{STACK}-StopRun-1A2B"),
+    ],
+)
+def test_resources_change_through_cloudformation_alone(action, resource):
+    assert allows(action, resource, THROUGH)
+    assert not allows(action, resource)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("iam:CreateRole", "arn:aws:iam::123456789012:role/Admin"),
+        ("iam:PassRole", "arn:aws:iam::123456789012:role/Admin"),
+        ("iam:PutUserPolicy", "arn:aws:iam::123456789012:user/me"),
+        ("s3:DeleteBucket", "arn:aws:s3:::somebody-elses"),
+        ("s3:GetObject", "arn:aws:s3:::somebody-elses/secret"),
+        ("lambda:DeleteFunction", f"arn:aws:lambda:{ACCOUNT}:function:other"),
+        ("cloudformation:DeleteStack", f"arn:aws:cloudformation:{ACCOUNT}:stack/other/0123"),
+        ("sqs:DeleteQueue", f"arn:aws:sqs:{ACCOUNT}:other"),
+        ("batch:DeleteJobQueue", f"arn:aws:batch:{ACCOUNT}:job-queue/other"),
+        ("ec2:RunInstances", "*"),
+        ("kms:Decrypt", f"arn:aws:kms:{ACCOUNT}:key/0123"),
+        ("s3:DeleteObjectVersion", f"arn:aws:s3:::{STACK}-databucket-1a2b/out/results/top.csv"),
+    ],
+)
+def test_what_is_not_drydocks_stays_out_of_reach(action, resource):
+    assert not allows(action, resource, THROUGH)
+
+
+def test_it_fits_into_one_managed_policy():
+    assert len(re.sub(r"\s", "", json.dumps(POLICY))) <= MAX_CHARS
