@@ -88,6 +88,21 @@ def test_any_other_child_is_its_arrays_business(exit_code):
     assert matching(event) == []
 
 
+@pytest.mark.parametrize(
+    ("reason", "rules"),
+    [
+        ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", ["ChildMisconfiguredRule"]),
+        ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", ["ChildMisconfiguredRule"]),
+        ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", []),
+    ],
+)
+def test_a_child_that_its_queue_cancelled_tells_why_it_could_not_start(reason, rules):
+    event = sample(FOLDER / "batch_child_not_started.json")
+    told = f"Canceled by JobStateTimeLimit action due to reason: {reason}"
+    event["detail"] |= {"statusReason": told, "attempts": []}
+    assert matching(event) == rules
+
+
 @pytest.mark.parametrize("status", ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING"])
 def test_a_job_that_has_not_ended_is_nobodys_business(status):
     for name in ("batch_parent_failed", "batch_plain_job_failed", "batch_child_misconfigured"):

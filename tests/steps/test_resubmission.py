@@ -176,6 +176,23 @@ def test_a_blocked_queue_stops_the_run_or_is_told(world, run_id, job, reason, st
     assert reason.split(" - ")[0] in world.told()[0][1]
 
 
+@pytest.mark.parametrize(
+    ("reason", "stops"),
+    [
+        ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", True),
+        ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", False),
+    ],
+)
+def test_a_child_that_its_queue_cancelled_stops_the_run_if_none_can_start(
+    world, run_id, job, reason, stops
+):
+    told = f"Canceled by JobStateTimeLimit action due to reason: {reason}"
+    handle(world, world.child_failed(job, status_reason=told))
+    stop = world.run(run_id).active_stop
+    assert (stop is not None) == stops
+    assert stop is None or "No machine of the stack can ever run the job" in stop.text
+
+
 def test_the_last_attempts_reason_is_believed_before_the_jobs(world, run_id, job):
     event = world.child_failed(job, status_reason="Host EC2 (instance i-1) terminated.")
     event["detail"]["statusReason"] = "drydock: aborted"
