@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -92,10 +93,13 @@ def statements_of(name: str, document: Document) -> Iterator[tuple[str, Document
     """The statements of a policy, each with its label.
 
     Raises:
-        PolicyNotUnderstood: it is no policy of the version 2012-10-17.
+        PolicyNotUnderstood: it is of no known version, or of the older one with a variable in it,
+            which is none there; without a Version it is of the older one.
     """
-    if document.get("Version") != "2012-10-17":
-        raise PolicyNotUnderstood(f"{name}: the Version is not 2012-10-17")
+    version = document.get("Version", "2008-10-17")
+    is_older = version == "2008-10-17" and "${" not in json.dumps(document)
+    if version != "2012-10-17" and not is_older:
+        raise PolicyNotUnderstood(f"{name}: Version {version}")
     for number, statement in enumerate(as_list(document["Statement"])):
         label = f"{name}/{statement.get('Sid', number)}"
         unknown = statement.keys() - _ELEMENTS

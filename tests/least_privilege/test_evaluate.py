@@ -176,7 +176,9 @@ def test_what_is_not_understood_is_an_error():
         )
     with pytest.raises(PolicyNotUnderstood, match="Conditions"):
         decide(allow(Conditions={}))
-    with pytest.raises(PolicyNotUnderstood, match="Version"):
-        is_allowed({"old": {"Version": "2008-10-17", "Statement": []}}, "s3:GetObject", OBJECT)
+    mine = {"Statement": [allow(resource="arn:aws:s3:::lab/${aws:username}/*")]}
+    for older in ({}, {"Version": "2008-10-17"}):
+        with pytest.raises(PolicyNotUnderstood, match="Version 2008-10-17"):
+            is_allowed({"old": mine | older}, "s3:GetObject", OBJECT)
     with pytest.raises(PolicyNotUnderstood, match="Federated"):
         decide(allow(Principal={"Federated": "x"}), principal=ROLE)

@@ -1,0 +1,54 @@
+"""Every recorded request is allowed by its own role, and whatever is allowed was used or explained.
+
+The recordings are made once for the file: two stacks, one after the other.
+"""
+
+import pytest
+
+from tests.least_privilege.proof import grants_of, prove, questions_of
+from tests.least_privilege.reasons import judge, stale
+from tests.least_privilege.reference import problems
+from tests.least_privilege.scenes import ENCRYPTED, PLAIN, record_encrypted, record_plain
+from tests.least_privilege.table import page, rows, written
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("aws")
+    return [record_plain(directory / "plain"), record_encrypted(directory / "encrypted")]
+
+
+@pytest.fixture(scope="module")
+def proof(recordings):
+    return prove(recordings)
+
+
+def test_every_scene_was_recorded(recordings):
+    expected = {scene.__name__.replace("_", " ") for scene in (*PLAIN, *ENCRYPTED)}
+    assert {each.scene for recorded in recordings for each in recorded.seen} == expected
+
+
+def test_every_request_is_allowed_by_its_own_role(proof):
+    assert proof.questions > 1000
+    assert proof.refused == []
+
+
+def test_whatever_is_allowed_was_used_or_has_a_reason(proof):
+    judged = judge(proof)
+    assert [each.grant for each in judged if not each.scenes and not each.reason] == []
+    assert stale(proof) == []
+
+
+def test_each_action_is_one_of_its_service_and_limited_as_far_as_it_can_be(recordings):
+    asked = {each for recorded in recordings for _, _, each in questions_of(recorded)}
+    granted = {
+        (grant.action, resource)
+        for recorded in recordings
+        for grant, resource in grants_of(recorded.resources)
+    }
+    pairs = granted | {(each.action, each.resource) for each in asked}
+    assert [found for pair in sorted(pairs) for found in problems(*pair)] == []
+
+
+def test_the_page_says_so(proof):
+    assert list(rows(written())) == list(rows(page(judge(proof))))
