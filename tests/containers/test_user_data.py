@@ -210,6 +210,7 @@ def test_the_secret_is_what_the_agent_logs_in_with():
     assert name == "ECS_ENGINE_AUTH_DATA"
     user = {"username": "lab", "password": PASSWORD}
     assert json.loads(value) == {"https://index.docker.io/v1/": user}
+    assert value.startswith('{"https://index.docker.io/v1/":{')  # as ECS writes it, without blanks
     assert told["config_mode"] == "0o600"
     assert secrets_in(told) == []
     assert told["said"] == ""
