@@ -24,7 +24,7 @@ run_containers = $(if $(filter file,$(origin DIRECTORY)),.drydock/containers,$(D
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench simulate mutate exhaust scale chaos prove wheel image test-containers schema parameters costs permissions lock clean \
+.PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench simulate mutate exhaust scale chaos privileges prove wheel image test-containers schema parameters costs permissions lock clean \
 	environment environment-test environment-lint environment-sam environment-checkov environment-wheel
 
 help: ## this list
@@ -92,6 +92,9 @@ scale: environment-test ## what a million inputs ask of AWS, in virtual time; IN
 
 chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS and SECONDS as you like
 	@$(python) -m tests.chaos --inputs "$(or $(INPUTS),300)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
+
+privileges: environment-test ## what each role may do and which run showed it; ARGS=--write keeps it in docs/privileges.md
+	@$(python) -m tests.least_privilege $(ARGS)
 
 prove: lint types validate build test simulate mutate exhaust scale chaos ## what the gate runs, and every proof that takes longer (an hour or two)
 
