@@ -44,9 +44,10 @@ def condition_keys(action: str) -> frozenset[str]:
     """Keys that a condition may name for the action, in lower case; global ones are left out."""
     service, _, name = action.partition(":")
     details = _data().actions.get_action_details(service, name)
-    keys = set(details["conditionKeys"])
+    keys = [*details["conditionKeys"]]
     for each in details["resourceTypes"]:
-        keys |= set(each.get("conditionKeys", ()))
+        resource = _data().resources.get_resource_type_details(service, each["name"])
+        keys += [*each.get("conditionKeys", ()), *resource.get("conditionKeys", ())]
     return frozenset(key.lower() for key in keys)
 
 

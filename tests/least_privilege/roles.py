@@ -16,6 +16,13 @@ from tests.least_privilege.evaluate import Document
 
 TEMPLATE = ROOT / "template.yaml"
 
+_PSEUDO = {
+    "us-east-1": "${AWS::Region}",
+    "123456789012": "${AWS::AccountId}",
+    ":drydock-": ":${AWS::StackName}-",
+    "/drydock-": "/${AWS::StackName}-",
+}
+
 
 @dataclass
 class Role:
@@ -39,25 +46,33 @@ class Resources:
     refs: Mapping[str, str]
     arns: Mapping[str, str]
     data_buckets: tuple[str, ...]
+    parameters: Mapping[str, str]
 
     def name_of(self, arn: str) -> str:
         """The logical id of the resource with that ARN. Raises StopIteration without one."""
         return next(name for name, each in self.arns.items() if each == arn)
 
     def readable(self, arn: str) -> str:
-        """An ARN as the template has it: with logical ids, and one name for all data buckets."""
-        named = [(self.arns[name], f"${{{name}.Arn}}") for name in self.arns]
-        named += [
-            (ref, f"${{{name}}}") for name, ref in self.refs.items() if ref.startswith("arn:")
-        ]
-        named += [(f"arn:aws:s3:::{name}", "${DataBucket.Arn}") for name in self.data_buckets]
-        for text, name in sorted(named, key=lambda pair: -len(pair[0])):
+        """An ARN as the template has it: by logical ids, parameters and pseudo parameters.
+
+        All data buckets have one name, made or given.
+        """
+        named = {self.arns[name]: f"${{{name}.Arn}}" for name in self.arns}
+        named |= {ref: f"${{{name}}}" for name, ref in self.refs.items() if ref.startswith("arn:")}
+        named |= {f"arn:aws:s3:::{name}": "${DataBucket.Arn}" for name in self.data_buckets}
+        named |= {
+            each: f"${{{name}}}"
+            for name, value in self.parameters.items()
+            for each in value.split(",")
+            if each.startswith("arn:")
+        }
+        for text in sorted(named, key=len, reverse=True):
             # A whole name, not the beginning of a longer one.
             if arn == text or arn.startswith((f"{text}/", f"{text}:")):
-                return name + arn[len(text) :]
-        return arn.replace("us-east-1", "${AWS::Region}").replace(
-            "123456789012", "${AWS::AccountId}"
-        )
+                return named[text] + arn[len(text) :]
+        for text, name in _PSEUDO.items():
+            arn = arn.replace(text, name)
+        return arn
 
     def of(self, kind: str) -> dict[str, Mapping[str, Any]]:
         """Properties by logical id of the resources of a type."""
@@ -89,7 +104,7 @@ def resolved(stack, parameters: Mapping[str, str], region: str) -> Resources:
         for name, each in stack.resources.items()
         if "Arn" in each.attributes
     }
-    return Resources(found, refs, arns, tuple(stack.data_buckets))
+    return Resources(found, refs, arns, tuple(stack.data_buckets), parameters)
 
 
 def roles_of(resources: Resources) -> dict[str, Role]:

@@ -284,7 +284,6 @@ PLAIN: tuple[Scene, ...] = (
     an_execution_aborted,
     a_sweep,
     failures_retried_and_a_bad_marker,
-    a_pilot,
     a_budget,
     the_same_upload_twice,
     an_event_that_nobody_can_act_on,

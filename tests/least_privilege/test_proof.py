@@ -3,6 +3,9 @@
 The recordings are made once for the file: two stacks, one after the other.
 """
 
+import copy
+import dataclasses
+
 import pytest
 
 from tests.least_privilege.proof import grants_of, prove, questions_of
@@ -10,6 +13,9 @@ from tests.least_privilege.reasons import judge, stale
 from tests.least_privilege.reference import problems
 from tests.least_privilege.scenes import ENCRYPTED, PLAIN, record_encrypted, record_plain
 from tests.least_privilege.table import page, rows, written
+
+# The recordings count as the first test's time.
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +58,45 @@ def test_each_action_is_one_of_its_service_and_limited_as_far_as_it_can_be(recor
 
 def test_the_page_says_so(proof):
     assert list(rows(written())) == list(rows(page(judge(proof))))
+
+
+def changed(recorded, name, change):
+    """The recording, with a policy of the template changed."""
+    found = copy.deepcopy(recorded.resources.found)
+    change(found[name][1])
+    resources = dataclasses.replace(recorded.resources, found=found)
+    return dataclasses.replace(recorded, resources=resources)
+
+
+def test_what_is_no_longer_allowed_is_noticed(recordings):
+    def forget(policy):
+        statements = policy["PolicyDocument"]["Statement"]
+        statements[:] = [each for each in statements if each["Sid"] != "SubmitJobs"]
+
+    proof = prove([changed(recordings[0], "AdvanceShardPolicy", forget)])
+    assert {each.asked.action for each in proof.refused} == {"batch:SubmitJob", "batch:TagResource"}
+
+
+def test_what_is_allowed_for_nothing_is_noticed(recordings):
+    def add(role):
+        objects = {"Action": "s3:GetObjectAcl", "Resource": "arn:aws:s3:::drydock-data/*"}
+        role["Policies"][0]["PolicyDocument"]["Statement"].append({"Effect": "Allow"} | objects)
+
+    proof = prove([changed(recordings[0], "JobRole", add), recordings[1]])
+    idle = [each.grant for each in judge(proof) if not each.scenes and not each.reason]
+    assert [(grant.role, grant.action) for grant in idle] == [("JobRole", "s3:GetObjectAcl")]
+
+
+def test_a_deny_on_a_resource_is_noticed(recordings):
+    def close(policy):
+        policy["PolicyDocument"]["Statement"].append(
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:PutObject",
+                "Resource": "arn:aws:s3:::drydock-control/*",
+            }
+        )
+
+    proof = prove([changed(recordings[0], "ControlBucketPolicy", close)])
+    assert {each.asked.action for each in proof.refused} == {"s3:PutObject"}
