@@ -53,12 +53,12 @@ def _prepare(directory: Path) -> None:
 def _serve(serving: Serving, console: Console) -> int:
     _prepare(serving.directory)
     try:
-        return serve(serving, console)
+        serve(serving, console)
     except (DirectoryInUseError, DockerError, OSError) as error:
         console.print(f"drydock: {error}", highlight=False, markup=False, soft_wrap=True)
         return CANNOT_START
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return 0
 
 
 def _run(options: Options, console: Console) -> int:

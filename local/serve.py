@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -26,23 +28,29 @@ class Serving:
     listen: Sequence[str] | None
 
 
-def serve(serving: Serving, console: Console) -> int:
+def serve(serving: Serving, console: Console) -> NoReturn:
     """Serve until interrupted.
 
     Raises:
+        KeyboardInterrupt: that is its end.
         DirectoryInUseError: another embedded AWS works in the directory.
         OSError: the port is taken.
         DockerError: Docker is to be asked where containers look for this machine, and is not there.
     """
     os.environ["AWS_DEFAULT_REGION"] = REGION
     addresses = bridge_addresses() if serving.listen is None else serving.listen
-    with EmbeddedAws(
-        serving.directory, port=serving.port, also=addresses, stack_image=STACK_IMAGE
-    ) as aws:
+    with contextlib.ExitStack() as closing:
+        aws = closing.enter_context(
+            EmbeddedAws(
+                serving.directory, port=serving.port, also=addresses, stack_image=STACK_IMAGE
+            )
+        )
         stack = deploy(aws, ROOT / "template.yaml")
         Sample(aws, stack).lay()
         variables = serving.directory / VARIABLES
         write_variables(aws, variables)
+        # Without it sam says that there is none, which is what there is to say.
+        closing.callback(variables.unlink)
         reached = ", ".join(addresses) or "the loopback address"
         for line in (
             f"The stack of template.yaml is deployed to {aws.endpoint_url}, in {REGION}",
@@ -52,5 +60,5 @@ def serve(serving: Serving, console: Console) -> int:
             "  sam local invoke EnumerateInputsFunction -e events/enumerate_inputs.json",
         ):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-        signal.pause()
-    return 0
+        while True:
+            signal.pause()
