@@ -8,12 +8,14 @@ https://docs.aws.amazon.com/batch/latest/APIReference/API_ContainerOverrides.htm
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 # So long a definition is given to new epochs; afterwards they get the next one.
 PERIOD_S = 30 * 86_400
+_OURS = re.compile(r"([0-9]{5})-[0-9a-f]{16}")
 _KEPT = ("retryStrategy", "platformCapabilities", "propagateTags", "timeout")
 
 
@@ -44,6 +46,16 @@ def name_prefix(stack_arn: str) -> str:
 def period_of(now: float) -> int:
     """The period that a time (seconds since 1970) lies in."""
     return int(now // PERIOD_S)
+
+
+def is_past(arn: str, stack_arn: str, now: float) -> bool:
+    """Whether a definition is one of ours that has not been given to an epoch for a whole period.
+
+    What only begins like ours is somebody else's.
+    """
+    name, prefix = arn.rpartition("/")[2].partition(":")[0], name_prefix(stack_arn)
+    rest = _OURS.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
+    return rest is not None and int(rest[1]) < period_of(now) - 1
 
 
 def definition_of(own: Mapping[str, Any], name: str, container: Container) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 from drydock.outages import named_outages
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_stepfunctions import SFNClient
 
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
@@ -49,6 +51,17 @@ class Executions:
     def error(self, execution_arn: str) -> str:
         """The name of the error that an execution failed of; a timeout of its own has none."""
         return self._client.describe_execution(executionArn=execution_arn).get("error", "")
+
+    def active(self, execution_arn: str) -> Iterator[str]:
+        """The executions that go on of the machine that an execution is of."""
+        machine = execution_arn.rpartition(":")[0].replace(":execution:", ":stateMachine:")
+        pages = self._client.get_paginator("list_executions").paginate(
+            stateMachineArn=machine, statusFilter="RUNNING"
+        )
+        with named_outages("AWS Step Functions"):
+            for page in pages:
+                for execution in page["executions"]:
+                    yield execution["executionArn"]
 
     @named_outages("AWS Step Functions")
     def answer(self, token: str, output: dict[str, Any]) -> bool:

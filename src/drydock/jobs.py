@@ -197,8 +197,8 @@ class Jobs:
         return [error["job"] for error in answer["errors"]]
 
     @named_outages(_SERVICE)
-    def register(self, *, name: str, based_on_arn: str, container: Container) -> str:
-        """The job definition of that name for a container; made once, from the stack's own.
+    def definition(self, name: str, container: Container) -> str | None:
+        """The job definition of that name for a container, if there is one.
 
         One of that name that says something else is not taken: whatever it is, it is not ours.
         """
@@ -206,9 +206,27 @@ class Jobs:
         for definition in known["jobDefinitions"]:
             if is_for(definition, container):
                 return definition["jobDefinitionArn"]
+        return None
+
+    @named_outages(_SERVICE)
+    def register(self, *, name: str, based_on_arn: str, container: Container) -> str:
+        """Make a job definition for a container, from the stack's own."""
         own = self._describe_definition(based_on_arn)
         answer = self._client.register_job_definition(**definition_of(own, name, container))
         return answer["jobDefinitionArn"]
+
+    def definitions(self) -> Iterator[str]:
+        """The ARNs of all job definitions of the account that jobs can be submitted by."""
+        pages = self._client.get_paginator("describe_job_definitions").paginate(status="ACTIVE")
+        with named_outages(_SERVICE):
+            for page in pages:
+                for definition in page["jobDefinitions"]:
+                    yield definition["jobDefinitionArn"]
+
+    @named_outages(_SERVICE)
+    def deregister(self, definition_arn: str) -> None:
+        """Let no more jobs be submitted by a definition; those that were go on."""
+        self._client.deregister_job_definition(jobDefinition=definition_arn)
 
     def _describe_definition(self, arn: str) -> dict[str, Any]:
         found = self._client.describe_job_definitions(jobDefinitions=[arn])["jobDefinitions"]

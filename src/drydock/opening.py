@@ -1,6 +1,7 @@
 """Opening a run: which run a request is, and the epoch that an execution opens of it."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from drydock.checking import Checked
@@ -13,9 +14,11 @@ from drydock.errors import (
     NotFound,
     RequestRejected,
     RunSuperseded,
+    ServiceUnavailable,
 )
 from drydock.keys import ControlKeys, RunKeys, owner_claim
 from drydock.request import Request
+from drydock.retiring import retire_definitions
 from drydock.run_document import (
     IDENTITY_FIELDS,
     Epoch,
@@ -146,11 +149,15 @@ def _epoch(
     """The epoch of an execution. Its image is a digest: no push can change it from here on."""
     stack_arn, now = services.settings.job_definition_arn, services.now()
     container = Container(image, request.resources.shm_mib, request.secrets)
-    definition_arn = services.jobs.register(
-        name=definition_name(stack_arn, container, now),
-        based_on_arn=stack_arn,
-        container=container,
-    )
+    name = definition_name(stack_arn, container, now)
+    definition_arn = services.jobs.definition(name, container)
+    if definition_arn is None:
+        # What cannot be tidied up now is when the next one is registered: no run waits for it.
+        with suppress(ServiceUnavailable):
+            retire_definitions(services, execution)
+        definition_arn = services.jobs.register(
+            name=name, based_on_arn=stack_arn, container=container
+        )
     return Epoch(
         epoch=1,
         owner=execution,

@@ -61,3 +61,19 @@ def test_anything_else_is_an_outage_by_name(aws, code):
             executions.answer("t", {})
         with pytest.raises(ServiceUnavailable, match="Step Functions"):
             executions.is_running("arn:aws:states:us-east-1:123456789012:execution:drydock:one")
+
+
+def test_the_executions_of_a_machine_that_go_on_are_found_by_any_of_them(aws):
+    client = aws("stepfunctions")
+    machines = [
+        client.create_state_machine(name=name, definition=json.dumps(DEFINITION), roleArn=ROLE)
+        for name in ("lab-run", "other-run")
+    ]
+    arn = machines[0]["stateMachineArn"]
+    started = [
+        client.start_execution(stateMachineArn=arn, name=f"e{number}")["executionArn"]
+        for number in range(3)
+    ]
+    client.start_execution(stateMachineArn=machines[1]["stateMachineArn"])
+    client.stop_execution(executionArn=started[1])
+    assert sorted(Executions(client).active(started[1])) == [started[0], started[2]]

@@ -321,8 +321,10 @@ def test_an_array_that_batch_has_forgotten_has_no_children(batch, jobs):
 
 def test_another_image_gets_a_definition_of_its_own_once(batch, jobs):
     wanted = Container(LAB, 128, {"KEY": SECRET})
+    assert jobs.definition("stack-lab", wanted) is None
     first = jobs.register(name="stack-lab", based_on_arn="stack:1", container=wanted)
-    assert jobs.register(name="stack-lab", based_on_arn="stack:1", container=wanted) == first
+    assert jobs.definition("stack-lab", wanted) == first
+    assert first in jobs.definitions()
     described = batch.client.describe_job_definitions(jobDefinitions=[first])["jobDefinitions"]
     container = described[0]["containerProperties"]
     assert (container["image"], container["jobRoleArn"]) == (LAB, "arn:aws:iam::1:role/job")
@@ -339,11 +341,22 @@ def test_another_image_gets_a_definition_of_its_own_once(batch, jobs):
 )
 def test_a_definition_of_the_name_that_says_something_else_is_not_taken(batch, jobs, other):
     name = f"stack-other-{other.shm_mib}-{len(other.secrets)}"
-    foreign = jobs.register(name=name, based_on_arn="stack:1", container=other)
-    found = jobs.register(name=name, based_on_arn="stack:1", container=Container(LAB, 64))
-    assert (foreign, found) == (found.removesuffix("2") + "1", found)
-    described = batch.client.describe_job_definitions(jobDefinitions=[found])["jobDefinitions"]
-    assert described[0]["containerProperties"]["image"] == LAB
+    wanted = Container(LAB, 64)
+    jobs.register(name=name, based_on_arn="stack:1", container=other)
+    assert jobs.definition(name, wanted) is None
+    found = jobs.register(name=name, based_on_arn="stack:1", container=wanted)
+    assert jobs.definition(name, wanted) == found
+    assert found.endswith(":2")
+
+
+def test_a_definition_that_was_deregistered_takes_no_more_jobs(jobs, request_):
+    wanted = Container(IMAGE, 64)
+    arn = jobs.register(name="stack-past", based_on_arn="stack:1", container=wanted)
+    jobs.deregister(arn)
+    assert arn not in jobs.definitions()
+    assert jobs.definition("stack-past", wanted) is None
+    with pytest.raises(RunMisconfigured, match="not ACTIVE"):
+        jobs.submit(request_("late", definition_arn=arn))
 
 
 def test_a_stack_without_its_definition_is_misconfigured(jobs):
@@ -373,6 +386,9 @@ def test_a_batch_that_does_not_answer_is_an_outage_by_name(request_):
         lambda: list(jobs.failed_children("x")),
         lambda: jobs.running(["x"]),
         lambda: jobs.attempts(["x"]),
+        lambda: jobs.definition("x", Container("z", 64)),
+        lambda: list(jobs.definitions()),
+        lambda: jobs.deregister("x"),
         lambda: jobs.register(name="x", based_on_arn="y", container=Container("z", 64)),
     ):
         with pytest.raises(ServiceUnavailable, match="AWS Batch"):

@@ -30,7 +30,7 @@ SERVICES = {"services"}
 STEPS = {
     *("advancing", "aggregation", "checking", "children", "detection", "documents"),
     *("enumeration", "inputs", "intake", "ledger", "merging", "opening", "outcome"),
-    *("resubmission", "shard_effort", "slicing", "stopping", "stops", "submission"),
+    *("resubmission", "retiring", "shard_effort", "slicing", "stopping", "stops", "submission"),
     *("judging", "spending"),
 }
 IMPURE_STDLIB = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "datetime"}

@@ -98,6 +98,26 @@ def test_what_runs_is_what_the_tag_named_with_the_secrets_that_were_asked_for(st
     assert given == secrets(stack)
 
 
+def test_a_definition_of_a_past_month_goes_when_a_new_one_comes(stack):
+    def arns(status):
+        found = stack.batch.describe_job_definitions(status=status)["jobDefinitions"]
+        return {each["jobDefinitionArn"] for each in found}
+
+    (own,) = (arn for arn in arns("ACTIVE") if arn.endswith("/drydock-worker:1"))
+    described = stack.batch.describe_job_definitions(jobDefinitions=[own])["jobDefinitions"][0]
+    past = stack.batch.register_job_definition(
+        jobDefinitionName="drydock-worker-00001-0123456789abcdef",
+        type="container",
+        containerProperties=described["containerProperties"],
+    )["jobDefinitionArn"]
+    before = arns("ACTIVE")
+    asked = request(stack, "month", resources={"shm_mib": 70}, options={"command": ["true"]})
+    stack.finish(stack.upload("month.json", asked))
+    assert past in arns("INACTIVE")
+    (made,) = arns("ACTIVE") - before
+    assert arns("ACTIVE") == before - {past} | {made}
+
+
 def test_the_tool_alone_sees_its_secrets(stack):
     asked = request(stack, "seen", secrets=secrets(stack))
     outcome = stack.finish(stack.upload("seen.json", asked))

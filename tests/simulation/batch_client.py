@@ -33,7 +33,8 @@ class Client:
         return self._ask("ListJobs", about, self._batch.list, request)
 
     def get_paginator(self, operation: str) -> Pages:
-        return Pages({"list_jobs": self.list_jobs}[operation])
+        calls = (self.list_jobs, self.describe_job_definitions)
+        return Pages({each.__name__: each for each in calls}[operation])
 
     def terminate_job(self, *, jobId: str, reason: str) -> dict[str, Any]:
         def do(job_id: str) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from drydock.executions import Executions
 from drydock.jobs import Jobs
 from drydock.messages import Messages
+from drydock.registry import Registry
 from drydock.services import Services
 from drydock.store import Store
+from tests.simulation import registry
 from tests.simulation.account import QUEUE_URL, TOPIC_ARN, settings_of
 from tests.simulation.bus import Bus
 from tests.simulation.kernel import Kernel, Quiet
@@ -63,6 +65,7 @@ class Corner:
             jobs=Jobs(None),
             executions=Executions(None),
             messages=Messages(QUEUE_URL, TOPIC_ARN, self.queues.client(), self.topic.client()),
+            registry=Registry(registry.Client(self.kernel)),
             now=lambda: self.kernel.now,
             unique=lambda: "0" * 16,
         )

@@ -106,7 +106,7 @@ class Batch:
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self.jobs: dict[str, Job] = {}
-        self.definitions: dict[str, Container] = {}
+        self.registered: dict[str, Container] = {}
         self.refuses: Exception | None = None
         self.forgets = False
         self.reads: list[str] = []
@@ -207,10 +207,22 @@ class Batch:
 
         self.faults.effect(f"cancel {job_id}", do)
 
+    def definition(self, name: str, container: Container) -> str | None:
+        arn = f"arn:aws:batch:us-east-1:123456789012:job-definition/{name}:1"
+        return arn if self.registered.get(arn) == container else None
+
+    def definitions(self):
+        yield from list(self.registered)
+
+    def deregister(self, definition_arn: str) -> None:
+        self.faults.effect(
+            f"deregister {definition_arn}", lambda: self.registered.pop(definition_arn, None)
+        )
+
     def register(self, *, name: str, based_on_arn: str, container: Container) -> str:
         arn = f"arn:aws:batch:us-east-1:123456789012:job-definition/{name}:1"
         return self.faults.effect(
-            f"register {name}", lambda: self.definitions.setdefault(arn, container) and arn
+            f"register {name}", lambda: self.registered.setdefault(arn, container) and arn
         )
 
     # -- what a test does to it
@@ -241,6 +253,9 @@ class StepFunctions:
 
     def is_running(self, execution_arn: str) -> bool:
         return execution_arn in self.running
+
+    def active(self, execution_arn: str):
+        yield from sorted(self.running)
 
     def error(self, execution_arn: str) -> str:
         return self.errors.get(execution_arn, "")

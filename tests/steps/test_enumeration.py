@@ -154,6 +154,7 @@ def test_killed_after_any_write_and_started_again_the_manifest_is_the_same(sourc
     assert count > 8
     for at in range(count):
         request = world.request(input=given, output=f"s3://{DATA}/o{at}/")
+        world.batch.registered.clear()
         world.faults.arm(at)
         with pytest.raises(Killed):
             world.enumerate(request, f"run-{at}")
@@ -604,7 +605,7 @@ def test_another_image_runs_by_a_definition_of_its_own(world):
     world.push(f"{ECR}/lab/vina:2", "vina 2")
     run = world.run(world.start(image=f"{ECR}/lab/vina:2"))
     assert run.current.image == f"{ECR}/lab/vina@{digest_of('vina 2')}"
-    assert world.batch.definitions == {
+    assert world.batch.registered == {
         run.current.job_definition_arn: Container(run.current.image, 64, {})
     }
     world.submit(run.run_id)
@@ -666,7 +667,7 @@ def test_shared_memory_and_secrets_are_of_the_definition():
     world.inputs(1)
     secrets = {"LICENSE_KEY": f"{SECRET}:key::", "CODE": PARAMETER}
     run = world.run(world.start(secrets=secrets, resources={"shm_mib": 512}))
-    (container,) = world.batch.definitions.values()
+    (container,) = world.batch.registered.values()
     assert container == Container(run.current.image, 512, secrets)
     world.submit(run.run_id)
     (job,) = world.batch.live()

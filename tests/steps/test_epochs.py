@@ -5,9 +5,11 @@ import json
 import pytest
 
 from drydock.advancing import submit_shard
-from drydock.errors import RequestRejected, RunSuperseded
+from drydock.definitions import PERIOD_S
+from drydock.errors import RequestRejected, RunSuperseded, ServiceUnavailable
 from drydock.merging import merge_results
 from drydock.resubmission import resubmit_interrupted
+from drydock.retiring import retire_definitions
 from drydock.stopping import Ended, stop_run
 from tests.steps.world import DATA, EXECUTION
 
@@ -165,3 +167,40 @@ def test_a_prefix_of_which_the_manifest_is_left_is_no_place_for_another_run(worl
     assert "out/run.json" not in world.keys(DATA, "out/")
     with pytest.raises(RequestRejected, match="manifest of a run whose"):
         world.enumerate(world.request(), "three")
+
+
+def test_definitions_that_no_run_needs_are_retired_when_another_one_is_registered(world, run_id):
+    """The first run goes on all the time; the second one's image is not used any more."""
+    needed = world.run(run_id).current.job_definition_arn
+    world.start("two", output=f"s3://{DATA}/two/", resources={"shm_mib": 65})
+    (past,) = world.batch.registered.keys() - {needed}
+    foreign = [past.replace("drydock-", "other-"), past.replace(":1", "0:1"), "a/drydock:1"]
+    world.batch.registered |= dict.fromkeys(foreign)
+    world.executions.running = {EXECUTION + "one"}
+    for name, periods in (("three", 1), ("four", 2)):
+        world.time += PERIOD_S
+        before = set(world.batch.registered)
+        world.start(name, output=f"s3://{DATA}/{name}/")
+        gone = before - world.batch.registered.keys()
+        assert gone == ({past} if periods == 2 else set())
+        (now,) = world.batch.registered.keys() - before
+        assert now not in (past, needed)
+
+
+def test_an_execution_without_a_run_needs_no_definition(world, run_id):
+    world.executions.running = {EXECUTION + "not begun"}
+    world.time += 2 * PERIOD_S
+    assert retire_definitions(world.services, EXECUTION + "one") == 1
+    assert world.batch.registered == {}
+    assert retire_definitions(world.services, EXECUTION + "one") == 0
+
+
+def test_a_run_begins_also_where_definitions_cannot_be_retired(world, run_id, monkeypatch):
+    def refuse(_arn):
+        raise ServiceUnavailable("AWS Batch: AccessDenied")
+
+    monkeypatch.setattr(world.batch, "deregister", refuse)
+    world.executions.running.clear()
+    world.time += 2 * PERIOD_S
+    assert world.start("two") == run_id
+    assert len(world.batch.registered) == 2

@@ -10,6 +10,7 @@ from drydock.definitions import (
     definition_name,
     definition_of,
     is_for,
+    is_past,
     name_prefix,
 )
 
@@ -57,6 +58,25 @@ def test_a_name_is_the_same_for_the_same():
 )
 def test_a_name_is_another_for_whatever_differs(other):
     assert definition_name(*other) != definition_name(STACK, CONTAINER, NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "past"),
+    [
+        ("lab-worker-00698-0123456789abcdef:1", True),
+        ("lab-worker-00001-0123456789abcdef:12", True),
+        ("lab-worker-00699-0123456789abcdef:1", False),
+        ("lab-worker-00700-0123456789abcdef:1", False),
+        ("lab-worker:1", False),
+        ("lab-worker-00698-0123:1", False),
+        ("lab-worker-2-worker-00698-0123456789abcdef:1", False),
+        ("other-worker-00698-0123456789abcdef:1", False),
+        ("00698-0123456789abcdef:1", False),
+    ],
+)
+def test_only_what_is_ours_and_of_a_period_before_the_last_is_past(name, past):
+    arn = f"arn:aws:batch:us-west-2:123456789012:job-definition/{name}"
+    assert is_past(arn, STACK, NOW) == past
 
 
 def test_a_definition_is_the_stack_s_with_what_a_request_decides():
