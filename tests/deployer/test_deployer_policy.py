@@ -93,7 +93,10 @@ NAMES = {
         f"arn:aws:logs:{ACCOUNT}:log-group:/drydock/{STACK}/worker",
         f"arn:aws:logs:{ACCOUNT}:log-group:/aws/vendedlogs/states/{STACK}-run",
     ),
-    "s3:": (f"arn:aws:s3:::{STACK}-controlbucket-1a2b",),
+    "s3:": (
+        f"arn:aws:s3:::{STACK}-controlbucket-1a2b",
+        "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1a2b",
+    ),
     "sns:Unsubscribe": ("*",),
     "sns:": (f"arn:aws:sns:{ACCOUNT}:{STACK}-NotificationTopic-1A2B",),
     "sqs:": (f"arn:aws:sqs:{ACCOUNT}:{STACK}-ResubmitQueue-1A2B",),
