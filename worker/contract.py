@@ -5,8 +5,8 @@ hand and the locations of input and output come from the environment themselves.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from drydock.errors import InvalidUri
 from drydock.uris import S3Uri, parse_s3_uri
@@ -18,8 +18,7 @@ DEFAULT_SCRATCH = "/tmp"  # noqa: S108 - the contract's default; the worker make
 GRACE_BEFORE_DEADLINE_S = 90.0
 
 
-@dataclass(frozen=True, slots=True)
-class HandLocations:
+class HandLocations(NamedTuple):
     """What a person who starts the worker says instead of a task document.
 
     A ``script`` needs no input, and no output when nothing of it is to be kept.
@@ -37,8 +36,7 @@ class HandLocations:
     script: FetchAndRun | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(NamedTuple):
     """The environment, read. Exactly one of ``task`` and ``by_hand`` is there.
 
     ``child`` is the array index, 0 for a plain job. ``attempt_seconds`` and

@@ -10,9 +10,8 @@ import errno
 import os
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from drydock.checksums import Running
 from drydock.errors import Malformed, StoreUnavailable
@@ -32,8 +31,7 @@ _SPOILT_TRIES = 3
 _PAUSE_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """An object, pinned by its ETag where that is known, or a range of it (both ends inclusive)."""
 
     uri: S3Uri

@@ -6,8 +6,7 @@ https://github.com/awslabs/aws-batch-helpers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from drydock.errors import InvalidUri
 from drydock.uris import S3Uri, parse_s3_uri
@@ -18,8 +17,7 @@ _TYPES = ("script", "zip")
 _KIND, _URL = "BATCH_FILE_TYPE", "BATCH_FILE_S3_URL"
 
 
-@dataclass(frozen=True, slots=True)
-class FetchAndRun:
+class FetchAndRun(NamedTuple):
     """What is run. ``name`` is the file in a zip archive, or that a script gets."""
 
     kind: str

@@ -15,9 +15,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from worker.journal import Journal
 
@@ -35,8 +34,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 GRACE_S: dict[Kind, float] = {"signal": 28.0, "spot": 115.0, "deadline": 85.0, "run_stopped": 60.0}
 
 
-@dataclass(frozen=True, slots=True)
-class StopReason:
+class StopReason(NamedTuple):
     """Why an attempt ends; the first reason is the one that counts."""
 
     kind: Kind

@@ -1,8 +1,8 @@
 """Fetching what the attempt needs into scratch: inputs and assets, pinned by ETag."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from drydock.errors import Changed, InvalidUri, NotFound
 from drydock.parts import OutputObject
@@ -53,8 +53,7 @@ def fetch_input(store: Store, record: Record, folder: Path, stop: Stop) -> Fetch
     return FetchedInput(target, record.index, record.uri, etag, record.first_byte)
 
 
-@dataclass(frozen=True, slots=True)
-class _AssetFile:
+class _AssetFile(NamedTuple):
     asset: str
     pinned: PinnedObject
     uri: S3Uri

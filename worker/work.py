@@ -7,7 +7,7 @@ first page is looked up when its turn comes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from drydock.errors import Malformed, NotFound
 from drydock.keys import parse_part_record_name
@@ -24,8 +24,7 @@ from worker.places import Places
 _PAGE_KEYS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What a child is to do. ``run_document`` is read for a stop of the run; None by hand."""
 
     records: tuple[Record, ...]

@@ -7,7 +7,7 @@ which are used for S3 alone.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,8 +24,7 @@ class NoAccess(DrydockError):
     """Raised when S3 cannot be used as it was asked for; the message says what to change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """S3, and a sentence on how it is used where that is worth one."""
 
     store: Store

@@ -12,8 +12,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 try:
     from awscrt import checksums as crt
@@ -33,8 +32,7 @@ class Running(Protocol):
         """The checksum of all bytes so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(NamedTuple):
     """What an object's checksum must be; ``algorithm`` is one that can be computed here."""
 
     algorithm: str

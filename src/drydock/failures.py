@@ -6,9 +6,8 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-c
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, NamedTuple
 
 EXIT_DONE = 0
 EXIT_AGAIN = 1
@@ -39,8 +38,7 @@ NO_WORKER = (
 Policy = Literal["again", "few_times", "with_progress", "more_memory", "stop_run", "later", "never"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """A class of failures. All given conditions must hold; patterns are shell globs."""
 
     failure_class: str
@@ -51,8 +49,7 @@ class Rule:
     exit_codes: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a container's end means: the class, what to do, and a sentence for people."""
 
     failure_class: str

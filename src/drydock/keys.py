@@ -6,7 +6,7 @@ Two roots: the stack's control bucket (:class:`ControlKeys`) and the user's outp
 
 import hashlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 INTAKE_REJECTED_SUFFIX = ".rejected.json"
 
@@ -18,8 +18,7 @@ def job_name(run_id: str, shard: int, round_number: int) -> str:
     return f"drydock-{run_id}-{shard:06d}-{round_number}"
 
 
-@dataclass(frozen=True, slots=True)
-class JobIdentity:
+class JobIdentity(NamedTuple):
     """What a job's name says."""
 
     run_id: str
@@ -35,8 +34,7 @@ def parse_job_name(name: str) -> JobIdentity | None:
     return JobIdentity(match[1], int(match[2]), int(match[3]))
 
 
-@dataclass(frozen=True, slots=True)
-class ControlKeys:
+class ControlKeys(NamedTuple):
     """Keys of one run in the control bucket."""
 
     run_id: str
@@ -98,8 +96,7 @@ def start_claim(bucket: str, key: str, sequencer: str) -> str:
     return f"starts/{digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class RunKeys:
+class RunKeys(NamedTuple):
     """Keys of one run below its output prefix (which is empty or ends in a slash)."""
 
     run_id: str

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from types import UnionType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from drydock.errors import Malformed
 from drydock.parts import OutputObject, PartOutputs
@@ -24,8 +24,7 @@ _FAILED = re.compile(r"([0-9]{5})\.([1-9][0-9]*)\.([a-z][a-z0-9_]*)\.failed")
 _SKIPPED = re.compile(r"([0-9]{5})\.skipped")
 
 
-@dataclass(frozen=True, slots=True)
-class MarkerName:
+class MarkerName(NamedTuple):
     """What a marker's name says; places are numbers in the shard, both ends inclusive."""
 
     kind: Kind
@@ -35,8 +34,7 @@ class MarkerName:
     failure_class: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ListedMarker:
+class ListedMarker(NamedTuple):
     """A marker as a LIST shows it; ``name`` is its key below the shard's markers folder."""
 
     name: str
@@ -44,8 +42,7 @@ class ListedMarker:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
+class Speaker(NamedTuple):
     """The marker that speaks for one input."""
 
     kind: Kind

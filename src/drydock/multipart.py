@@ -13,8 +13,7 @@ import functools
 import os
 import zlib
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -35,8 +34,7 @@ _SENDERS = 4
 _GRAIN_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(NamedTuple):
     part: CompletedPartTypeDef
     checksum: int
     size: int

@@ -15,9 +15,8 @@ import io
 import json
 import os
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import botocore.session
 from botocore.config import Config
@@ -87,8 +86,7 @@ class AccessDenied(DrydockError):
     """Raised when the caller may not do what it asked of S3, or its keys are none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """An object as a LIST shows it; ``etag`` without its quotation marks."""
 
     key: str
@@ -96,8 +94,7 @@ class Listed:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
+class StoredObject(NamedTuple):
     """An object's bytes (or the range that was asked for), its ETag and its whole size."""
 
     body: bytes
@@ -105,8 +102,7 @@ class StoredObject:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredStream:
+class StoredStream(NamedTuple):
     """An object to read once, from its beginning; ``size`` is that of the whole object.
 
     ``checksum`` is that of the whole object too, None of a range and where S3 has none to compare.

@@ -1,7 +1,7 @@
 """S3 URIs: ``s3://bucket/key``."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from drydock.errors import InvalidUri
 
@@ -11,8 +11,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 MAX_KEY_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class S3Uri:
+class S3Uri(NamedTuple):
     """A bucket and a key; the key is empty when the URI names a whole bucket."""
 
     bucket: str

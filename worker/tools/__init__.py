@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from worker.endings import Misconfigured
 
@@ -57,8 +57,7 @@ class FetchedInput:
         return name if self.first_byte is None else f"{name}@{self.first_byte}"
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(NamedTuple):
     """From where a session goes on. ``progress`` is in the tool's unit, over all earlier parts.
 
     ``troubles`` are the places at which the tool died before; ``counts``, ``best_id`` and
@@ -74,8 +73,7 @@ class Resume:
     restart: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """One output of a part. ``build`` gets the keys of the outputs before it, by their names.
 
     Its key ends with ``<filename>.<part>``; with ``own_name`` with ``<part>/<filename>``, for
@@ -92,8 +90,7 @@ class Output:
         return f"{part}/{self.filename}" if self.own_name else f"{self.filename}.{part}"
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(NamedTuple):
     """What a session finished since the last one was taken; the numbers are over all parts.
 
     ``fresh`` is how much of the progress is this part's; ``counts`` holds at least ``molecules``
@@ -109,8 +106,7 @@ class Contribution:
     restart: Output | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
+class Death(NamedTuple):
     """The tool ended as it must not. ``place`` is None when somebody else or memory is to blame."""
 
     reason: str

@@ -8,6 +8,7 @@ ligand at hand, and no ligand above ``MAX_LIGAND_BYTES`` is.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from worker.tools.ligands import MAX_LIGAND_BYTES, Ligand, name_of, numbered, too_large
 
@@ -24,8 +25,7 @@ _PLAIN = (b"ATOM ", b"HETATM ", b"BRANCH ", b"ENDBRANCH ")
 _NEEDED = (b"ROOT", b"ENDROOT", b"TORSDOF")
 
 
-@dataclass(frozen=True, slots=True)
-class Pose:
+class Pose(NamedTuple):
     """One model of vina's output; energies in kcal/mol, distances to the best pose in ångström."""
 
     affinity: float

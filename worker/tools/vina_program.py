@@ -4,8 +4,8 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from worker.endings import Misconfigured
 from worker.program import Program, clean_environment, import_environment
@@ -17,8 +17,7 @@ PREPARE_SECONDS = 60
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-@dataclass(frozen=True, slots=True)
-class Programs:
+class Programs(NamedTuple):
     """What a session starts; never two at a time, so that no more than ``vcpus`` threads work."""
 
     vina: Sequence[str]
