@@ -3,6 +3,7 @@
 Its JSON Schema is published as ``docs/request.schema.json``.
 """
 
+import functools
 import json
 import re
 from dataclasses import dataclass
@@ -197,10 +198,11 @@ class _OtherRequest(Request):
     options: dict[str, JsonValue]
 
 
-_MODELS: dict[str, type[Request]] = {
-    tool: create_model(f"{model.__name__}Request", __base__=Request, options=(model, ...))
-    for tool, model in OPTIONS.items()
-}
+@functools.cache
+def _model_for(tool: str) -> type[Request]:
+    """The model that knows a tool's options; built when a request names the tool."""
+    options = OPTIONS[tool]
+    return create_model(f"{options.__name__}Request", __base__=Request, options=(options, ...))
 
 
 def request_schema() -> dict[str, Any]:
@@ -221,7 +223,7 @@ def request_schema() -> dict[str, Any]:
 def _model_of(document: object) -> type[Request]:
     """The model that knows the tool's options, so that problems are named after their fields."""
     tool = mapping(document).get("tool")
-    return _MODELS.get(tool, _OtherRequest) if isinstance(tool, str) else _OtherRequest
+    return _model_for(tool) if isinstance(tool, str) and tool in OPTIONS else _OtherRequest
 
 
 def _is_unknown(tool: object) -> bool:
