@@ -9,18 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from botocore.exceptions import BotoCoreError
-
 from drydock.keys import RunKeys
 from drydock.markers import Failure, InputSummary, encode_done, encode_failed
-from drydock.outages import named_outages
 from drydock.parts import OutputObject, PartOutputs
 from drydock.registry import Registry
 from drydock.services import Services
@@ -36,7 +30,8 @@ from tests.simulation.kernel import Kernel, Process, Quiet
 from tests.simulation.lambdas import Lambdas
 from tests.simulation.s3 import S3, Stored
 from tests.simulation.sameness import Contents, learned
-from tests.steps.stand_ins import Batch, Job, StepFunctions
+from tests.simulation.small_doors import NobodyListens, SmallBatch, SmallMessages, SmallStates
+from tests.steps.stand_ins import Job
 
 ONE, TWO = (f"arn:aws:states:us-west-2:123456789012:execution:drydock:{n}" for n in ("one", "two"))
 INPUTS = 3
@@ -50,145 +45,17 @@ _ARRAY_FAILED = "Array Child Job failed"
 Buckets = dict[str, dict[str, Stored]]
 
 
-class _Effects:
-    """The faults of :mod:`tests.steps.stand_ins`, as effects of the kernel."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-
-    def effect(self, name: str, do: Callable[[], Any]) -> Any:
-        return self._kernel.effect(f"small {name}", do, writes=True)
-
-
-class SmallBatch(Batch):
-    """Jobs by name: the n-th of a name has the same id in whatever order others came."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        super().__init__(_Effects(kernel))
-        self.kernel = self._kernel = kernel
-        # How often somebody asked for a job of a name.
-        self.asked: Counter[str] = Counter()
-
-    def submit(self, request):
-        def do():
-            number = sum(job.request.name == request.name for job in self.jobs.values())
-            job = Job(f"{request.name}~{number}", request, len(self.jobs))
-            self.jobs[job.job_id] = job
-            return job.job_id
-
-        self.kernel.aside(lambda: self.asked.update([request.name]))
-        with named_outages("AWS Batch"):
-            return self._kernel.effect(f"batch SubmitJob {request.name}", do, writes=True)
-
-    def view(self, job_id):
-        return self._read(f"DescribeJobs {job_id}", lambda: super(SmallBatch, self).view(job_id))
-
-    def find(self, queue_arn, name):
-        return self._read(f"ListJobs {name}", lambda: super(SmallBatch, self).find(queue_arn, name))
-
-    def active(self, queue_arn, name_prefix):
-        return self._read(
-            f"ListJobs {queue_arn.rpartition('/')[2]} {name_prefix}*",
-            lambda: list(super(SmallBatch, self).active(queue_arn, name_prefix)),
-        )
-
-    def failed_children(self, job_id):
-        return self._read(
-            f"ListJobs of {job_id}", lambda: list(super(SmallBatch, self).failed_children(job_id))
-        )
-
-    def running(self, job_ids):
-        ids = list(job_ids)
-        return self._read(
-            f"DescribeJobs {' '.join(ids)}", lambda: super(SmallBatch, self).running(ids)
-        )
-
-    @named_outages("AWS Batch")
-    def terminate(self, job_id, reason):
-        super().terminate(job_id, reason)
-
-    @named_outages("AWS Batch")
-    def cancel(self, job_id, reason):
-        super().cancel(job_id, reason)
-
-    @named_outages("AWS Batch")
-    def _read(self, name, do):
-        return self._kernel.effect(f"batch {name}", do, writes=False)
-
-    def digest(self) -> object:
-        """The jobs: to end one that has ended changes nothing."""
-        jobs = sorted(
-            (job.job_id, job.status, job.reason, job.request.environment["S3_TASK_LOCATION"])
-            for job in self.jobs.values()
-        )
-        return jobs, sorted(self.asked.items())
-
-
-class SmallStates(StepFunctions):
-    """Executions and tokens."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        super().__init__(_Effects(kernel))
-        self._kernel = kernel
-
-    @named_outages("AWS Step Functions")
-    def is_running(self, execution_arn):
-        return self._kernel.effect(
-            f"states DescribeExecution {execution_arn}",
-            lambda: super(SmallStates, self).is_running(execution_arn),
-            writes=False,
-        )
-
-    @named_outages("AWS Step Functions")
-    def answer(self, token, output):
-        return super().answer(token, output)
-
-
-@dataclass
-class SmallMessages:
-    """Messages to ourselves come when they are due; those to people are kept."""
-
-    world: SmallWorld
-    told: list[str] = field(default_factory=list)
-
-    def look_again(self, run_id, shard, delay_s):
-        body = {"advance": {"run_id": run_id, "shard": shard}}
-
-        def do():
-            self.world.kernel.after(delay_s, look_again)
-
-        def look_again():
-            self.world.message(body)
-
-        with named_outages("Amazon SQS"):
-            self.world.kernel.effect("sqs SendMessage", do, writes=True)
-
-    def notify(self, subject, text):
-        del text
-        with suppress(BotoCoreError):
-            self.world.kernel.effect(
-                f"sns Publish {subject}", lambda: self.told.append(subject), writes=True
-            )
-
-
-class _NobodyListens:
-    """EventBridge without a rule: a scene sends what events there are."""
-
-    def publish(self, event):
-        del event
-
-
 class SmallWorld:
     """One world; ``buckets`` are what its S3 holds at first."""
 
     def __init__(self, kernel: Kernel | None = None, buckets: Buckets | None = None) -> None:
         self.kernel = kernel or Kernel(Quiet(), latency_s=0)
         self.settings = settings_of({"SHARD_SIZE": str(INPUTS)})
-        self.bus = _NobodyListens()
+        self.bus = NobodyListens()
         self.s3 = S3(self)
         self.batch = SmallBatch(self.kernel)
         self.states = SmallStates(self.kernel)
-        self.messages = SmallMessages(self)
+        self.messages = SmallMessages(self.kernel, self.message)
         self.lambdas = Lambdas(self)
         self.states.running = {ONE}
         self._names: list[str] = []
@@ -197,6 +64,8 @@ class SmallWorld:
         self._made: WeakKeyDictionary[Process, int] = WeakKeyDictionary()
         self._tokens = 0
         self._given: WeakKeyDictionary[Process, str] = WeakKeyDictionary()
+        # Jobs of whose end an event told, or which were ended without one.
+        self.told_of: set[str] = set()
         for bucket, objects in (buckets or {}).items():
             self.s3.buckets[bucket].update(objects)
         self._contents = Contents(self.s3, self._names)
@@ -238,8 +107,9 @@ class SmallWorld:
             (
                 *self.s3.buckets.values(),
                 *self._contents.containers,
-                *(self._names, self.messages.told, lambdas.numbers, lambdas.broken),
+                *(self._names, self.messages.told, lambdas.numbers, lambdas.broken, self.told_of),
                 *(states.running, states.waiting, states.answers, jobs, batch.asked, *lists),
+                batch.registered,
             ),
         )
 
@@ -335,17 +205,27 @@ class SmallWorld:
         is_done = settled >= len(records)
         status = "SUCCEEDED" if is_done else "FAILED"
         self.batch.end(job.job_id, status, None if is_done else _ARRAY_FAILED)
+        return self.event_of(job)
+
+    def event_of(self, job: Job) -> dict[str, Any]:
+        """The event that tells of a job's end."""
+        self.told_of.add(job.job_id)
         detail: dict[str, Any] = {
             "jobId": job.job_id,
             "jobName": job.request.name,
-            "status": status,
+            "status": job.status,
             "attempts": [],
             "container": {},
-            "statusReason": _ARRAY_FAILED,
+            "statusReason": job.reason or _ARRAY_FAILED,
         }
         if job.request.jobs > 1:
             detail["arrayProperties"] = {"size": job.request.jobs}
         return {"detail-type": "Batch Job State Change", "source": "aws.batch", "detail": detail}
+
+    def untold(self) -> list[Job]:
+        """The jobs that were terminated and of which no event has told yet."""
+        jobs = self.batch.jobs.values()
+        return [job for job in jobs if job.is_terminated and job.job_id not in self.told_of]
 
     def settle(self, place: int, outputs: tuple[OutputObject, ...] = ()) -> None:
         """Put an input's done marker, as a worker would."""
@@ -389,6 +269,8 @@ class SmallWorld:
             sorted(self.states.waiting),
             sorted((token, len(each)) for token, each in self.states.answers.items()),
             sorted(self.messages.told),
+            sorted(job.job_id for job in self.untold()),
+            sorted(self.batch.registered),
         ]
         return self._contents.text(f"{lasting}\0{rest}")
 

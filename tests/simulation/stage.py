@@ -32,7 +32,7 @@ _TAKEN_AWAY = (ABORTED, STOPPED, SUPERSEDED)
 # To do these twice is to do them once: they have no condition, and make nothing that lasts twice.
 _SAME_TWICE = (
     *("/rounds/", "/tokens/", "/frozen/", "/owners/", "/results/"),
-    *("small terminate", "small cancel", "sns ", ".rejected.json"),
+    *("small terminate", "small cancel", "small register", "sns ", ".rejected.json"),
 )
 STILL = (
     *("/manifest/", "/assets.json", "/run.json", "/markers/", "/parts/", "/out/shards/"),
@@ -253,6 +253,12 @@ class SceneWorld(SmallWorld):
     def _goes_on(self) -> bool:
         """Take a turn towards the end; whether there was one to take."""
         self._turns += 1
+        # Batch tells of whatever it was asked to terminate.
+        untold = self.untold()
+        for job in untold:
+            self.message(self.event_of(job), f"end of {job.job_id}")
+        if untold:
+            return True
         # Whoever comes second sees the end: nobody but the living waits once all is quiet.
         waits = self.has_ended() and self.states.waiting
         assert not waits, f"{self.states.waiting} wait for a shard that has ended"
