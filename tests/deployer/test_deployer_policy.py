@@ -3,6 +3,7 @@
 What CloudFormation calls for a type is in handlers.json, as its own schemas say.
 """
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -68,12 +69,6 @@ NAMES = {
     "events:": (f"arn:aws:events:{ACCOUNT}:rule/{STACK}-JobEndedRule-1A2B",),
     "iam:CreateServiceLinkedRole": (
         "arn:aws:iam::123456789012:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch",
-    ),
-    "iam:ListPolicies": ("*",),
-    "iam:": (
-        f"arn:aws:iam::123456789012:role/{STACK}-JobRole-1A2B",
-        f"arn:aws:iam::123456789012:policy/{STACK}-ReadDataPolicy-1A2B",
-        f"arn:aws:iam::123456789012:instance-profile/{STACK}-InstanceProfile-1A2B",
     ),
     "kms:": (f"arn:aws:kms:{ACCOUNT}:key/0123",),
     "lambda:CreateEventSourceMapping": ("*",),
@@ -161,7 +156,17 @@ def is_called(action):
     return not any(action_matches(pattern, action) for pattern in NOT_CALLED)
 
 
+# In this order: roles have policies, and profiles roles.
+IAM_NAMES = {
+    "InstanceProfile": f"arn:aws:iam::123456789012:instance-profile/{STACK}-InstanceProfile-1A2B",
+    "Role": f"arn:aws:iam::123456789012:role/{STACK}-JobRole-1A2B",
+    "Polic": f"arn:aws:iam::123456789012:policy/{STACK}-ReadDataPolicy-1A2B",
+}
+
+
 def resources_for(action):
+    if action.startswith("iam:") and action not in NAMES:
+        return (next(name for part, name in IAM_NAMES.items() if part in action),)
     beginnings = [each for each in NAMES if action.startswith(each)]
     return NAMES[max(beginnings, key=len)] if beginnings else ("*",)
 
@@ -242,6 +247,19 @@ def test_resources_change_through_cloudformation_alone(action, resource):
 )
 def test_what_is_not_drydocks_stays_out_of_reach(action, resource):
     assert not allows(action, resource, THROUGH)
+
+
+def test_a_boundary_can_be_demanded_of_every_role_by_one_condition():
+    """docs/operating.md: an administrator adds it to RolesThroughCloudFormation."""
+    demanding = copy.deepcopy(POLICY)
+    [roles] = [s for s in demanding["Statement"] if s["Sid"] == "RolesThroughCloudFormation"]
+    boundary = "arn:aws:iam::123456789012:policy/boundary"
+    roles["Condition"]["StringEquals"] = {"iam:PermissionsBoundary": boundary}
+    role = f"arn:aws:iam::123456789012:role/{STACK}-JobRole-1A2B"
+    for action in roles["Action"]:
+        assert not is_allowed({"deployer": demanding}, action, role, THROUGH)
+        with_it = {**THROUGH, "iam:PermissionsBoundary": boundary}
+        assert is_allowed({"deployer": demanding}, action, role, with_it)
 
 
 def test_it_fits_into_one_managed_policy():
