@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from tests.simulation.explorer import Build, Explored, Script, Violated, explore, tell
+from tests.simulation.explorer import Build, Explored, Script, Trail, Violated, explore, tell
 from tests.simulation.sameness import turns_begin_anew
 from tests.simulation.scenes import SCENES
 from tests.simulation.stage import Scene, SceneWorld, crashes_and_lost_answers
@@ -43,7 +43,7 @@ class Searched:
 
 
 def search(
-    scene: Scene, most_faults: int, told: Callable[[Explored], None] | None = None
+    scene: Scene, most_faults: int, told: Callable[[Explored, Trail], None] | None = None
 ) -> Explored:
     """Search one scene.
 

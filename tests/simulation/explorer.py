@@ -254,11 +254,12 @@ def explore(
     build: Build,
     faults: Faults,
     most_faults: int,
-    told: Callable[[Explored], None] | None = None,
+    told: Callable[[Explored, Trail], None] | None = None,
 ) -> Explored:
     """Search all histories of the world that ``build`` makes.
 
     ``faults`` says what may go wrong with an effect, given how many writes its process had before.
+    ``told`` hears of each history that was searched, to its end or to where somebody had been.
 
     Raises:
         Violated: with the first history in which something does not hold.
@@ -273,7 +274,7 @@ def explore(
             search.follow()
             explored.states = len(graph.seen)
             if told is not None:
-                told(explored)
+                told(explored, search.trail)
             later = graph.next()
             if later is None:
                 break

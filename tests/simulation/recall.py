@@ -14,10 +14,8 @@ alone. Time stands still while anybody is ready: a process has one time from beg
 
 from __future__ import annotations
 
-import io
-from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import greenlet
@@ -25,45 +23,9 @@ from botocore.exceptions import ReadTimeoutError
 
 from tests.simulation.keeping import keep
 from tests.simulation.kernel import Effect, Endless, Fault, Kernel, Killed, Kind, Process
+from tests.simulation.recalled import Ended, Memory, Notes, Step, Wanted, anew
 
 Faults = Callable[[Effect, int], Iterable[Fault]]
-# How many processes wait where they were left for somebody who goes on there.
-_WAITING = 300
-
-
-@dataclass(eq=False, slots=True)
-class Step:
-    """A moment of a process: the effect that it wants next, or how it ended.
-
-    ``answer`` is what it learned last, ``learned`` what it knows by now, and ``asides`` what it
-    did since without an effect.
-    """
-
-    before: Step | None
-    answer: Any
-    told: str
-    wanted: Wanted | Ended
-    learned: str
-    asides: list[Callable[[], None]]
-    after: dict[str, Step] = field(default_factory=dict)
-    # One whose code has come to this.
-    actor: _Actor | None = None
-
-
-class Wanted(NamedTuple):
-    """An effect that a process wants."""
-
-    name: str
-    do: Callable[[], Any]
-    writes: bool
-
-
-class Ended(NamedTuple):
-    """How a process ended."""
-
-    result: Any
-    error: Exception | None
-    error_name: str | None
 
 
 @dataclass(eq=False)
@@ -86,29 +48,6 @@ class Choice(NamedTuple):
     def what(self) -> str:
         """The effect."""
         return "" if self.process is None else self.process.step.wanted.name
-
-
-class _Notes:
-    """The chooser of those whose code is run: nothing is chosen, and what they learn is noted."""
-
-    def __init__(self) -> None:
-        self.learned: dict[Process, list[str]] = {}
-
-    def between(self, what: str, low: float, high: float) -> float:
-        del what, high
-        return low
-
-    def happens(self, what: str, chance: str) -> bool:
-        del what, chance
-        return False
-
-    def mark(self, process: Process) -> int:
-        """How much a process has learned so far."""
-        return len(self.learned[process])
-
-    def forget(self, process: Process, mark: int) -> None:
-        """A process begins anew: what it learned since a mark has no bearing any more."""
-        del self.learned[process][mark:]
 
 
 class _Actor:
@@ -157,10 +96,10 @@ class Recalling(Kernel):
     """
 
     def __init__(self, faults: Faults, most_faults: int, limit: int = 20_000) -> None:
-        self._notes = _Notes()
+        self._notes = Notes()
         super().__init__(self._notes, limit, latency_s=0)
         self._limit = limit
-        self._memory = _Memory()
+        self._memory = Memory()
         self._faults, self.most_faults, self.injected = faults, most_faults, 0
         # Whose turn it is, when it has an effect before it.
         self._turn: Walker | None = None
@@ -344,7 +283,7 @@ class Recalling(Kernel):
 
     def _learn(self, process: Walker, step: Step, answer: Any, told: str) -> Step:
         actor = self._memory.taken(step) or self._played_again(process, step)
-        step.after[told] = self._step(step, answer, told, actor, actor.go_on(_anew(answer), told))
+        step.after[told] = self._step(step, answer, told, actor, actor.go_on(anew(answer), told))
         return step.after[told]
 
     def _step(
@@ -365,7 +304,7 @@ class Recalling(Kernel):
             path.append(step)
             step = step.before
         for each in reversed(path):
-            wanted = actor.go_on(_anew(each.answer), each.told)
+            wanted = actor.go_on(anew(each.answer), each.told)
             expected = each.wanted
             assert isinstance(wanted, Wanted), f"{process.name} ended, not {expected}"
             assert wanted.name == expected.name, f"{process.name}: {wanted}, not {expected}"
@@ -375,40 +314,3 @@ class Recalling(Kernel):
         actor = _Actor(self, process)
         self._notes.learned[actor.process] = []
         return actor
-
-
-class _Memory:
-    """All steps that are known, and those whose code waits at one of them."""
-
-    def __init__(self) -> None:
-        self.first: dict[tuple[str, str, float], Step] = {}
-        self._waiting: deque[Step] = deque()
-
-    def wait(self, step: Step, actor: _Actor) -> None:
-        """Have an actor wait at a step."""
-        step.actor = actor
-        self._waiting.append(step)
-        while len(self._waiting) > _WAITING:
-            self._leave(self._waiting.popleft())
-
-    def taken(self, step: Step) -> _Actor | None:
-        """Who waits at a step; it goes on from there."""
-        actor, step.actor = step.actor, None
-        return actor
-
-    def leave_all(self) -> None:
-        """Nobody goes on any more."""
-        while self._waiting:
-            self._leave(self._waiting.popleft())
-
-    def _leave(self, step: Step) -> None:
-        actor = self.taken(step)
-        if actor is not None:
-            actor.leave()
-
-
-def _anew(answer: Any) -> Any:
-    """An answer for one more who reads it to its end."""
-    if isinstance(answer, dict) and "Body" in answer:
-        return {**answer, "Body": io.BytesIO(answer["Body"].getvalue())}
-    return answer

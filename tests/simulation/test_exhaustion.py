@@ -119,3 +119,29 @@ def test_turning_back_leaves_no_end_of_a_scene_out():
     (some, few), (all_of_them, many) = ends(turns_back=True), ends(turns_back=False)
     assert some == all_of_them
     assert few < many
+
+
+def test_a_history_that_was_recalled_replays_to_the_same_end():
+    scene = BY_NAME["sweep beside claim"]
+    buckets = scene.buckets()
+    ends, scripts = [], []
+
+    class Told(SceneWorld):
+        def check(self):
+            super().check()
+            ends.append((self.kernel.now, self.digest("")))
+
+    def build(kernel):
+        return Told(kernel, scene, buckets)
+
+    def told(explored, trail):
+        if explored.histories > len(scripts):
+            scripts.append(trail.script())
+
+    with turns_begin_anew():
+        explore(build, crashes_and_lost_answers, 1, told)
+        searched = len(ends)
+        for script in scripts:
+            replay(build, crashes_and_lost_answers, 1, script)
+    assert len(scripts) == searched > 50
+    assert ends[:searched] == ends[searched:]
