@@ -98,6 +98,38 @@ def test_batch_gets_its_own_case_and_its_own_types(stack):
     assert {each["computeResources"]["maxvCpus"] for each in environments} == {256}
 
 
+EVERYTHING = {
+    "VpcId": "vpc-0123456789abcdef0",
+    "SubnetIds": "subnet-0a1,subnet-0b2",
+    "BidPercentage": "60",
+    "GpuMaxVcpus": "8",
+    "GpuInstanceTypes": "g5,g6",
+    "ScratchKind": "INSTANCE_STORE",
+    "InstanceTypes": "m5d",
+    "DockerHubSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:hub-AbCdEf",
+    "BlockedAfterSeconds": "600",
+}
+
+
+def test_a_stack_with_all_that_is_optional_stands_beside_one_without(stack):
+    aws, without = stack
+    made = deploy(aws, TEMPLATE, {**EMBEDDED_PARAMETERS, **EVERYTHING}, stack_name="gpus")
+    assert set(made.outputs) - set(without.outputs) == {"GpuSpotQueueArn", "GpuOnDemandQueueArn"}
+    batch = aws.client("batch")
+    arns = [made.outputs[f"{kind}QueueArn"] for kind in ("Spot", "GpuSpot", "GpuOnDemand")]
+    queues = batch.describe_job_queues(jobQueues=arns)["jobQueues"]
+    orders = [queue["computeEnvironmentOrder"][0]["computeEnvironment"] for queue in queues]
+    told = batch.describe_compute_environments(computeEnvironments=orders)["computeEnvironments"]
+    spot, gpu_spot, gpu_on_demand = (each["computeResources"] for each in told)
+    assert [spot["bidPercentage"], gpu_spot["bidPercentage"]] == [60, 60]
+    assert "bidPercentage" not in gpu_on_demand
+    assert gpu_spot["instanceTypes"] == gpu_on_demand["instanceTypes"] == ["g5", "g6"]
+    assert gpu_spot["ec2Configuration"] == [{"imageType": "ECS_AL2023_NVIDIA"}]
+    assert spot["subnets"] == ["subnet-0a1", "subnet-0b2"]
+    for queue in queues:
+        assert {limit["maxTimeSeconds"] for limit in queue["jobStateTimeLimitActions"]} == {600}
+
+
 def test_the_machine_calls_the_functions_of_the_stack(stack):
     aws, made = stack
     states = aws.client("stepfunctions")
