@@ -14,6 +14,7 @@ from local.template import read_template
 from tests.architecture.imports import ROOT
 from tests.architecture.stack import TEMPLATE
 from tests.least_privilege.evaluate import action_matches, as_list, is_allowed
+from tests.least_privilege.reference import actions_like, problems, resource_patterns
 
 POLICY = json.loads((ROOT / "docs/deployer-policy.json").read_text(encoding="utf-8"))
 HANDLERS = json.loads((Path(__file__).parent / "handlers.json").read_text(encoding="utf-8"))[
@@ -26,7 +27,6 @@ MAX_CHARS = 6144
 # What the schemas list for properties that this template does not use.
 NOT_CALLED = {
     "eks:*": "compute environments on Kubernetes",
-    "batch:SetCapacityTags": "no action that a policy can name",
     "elasticfilesystem:*": "functions with file systems",
     "s3files:*": "functions with file systems",
     "ec2:*VpnGateway*": "networks with VPN",
@@ -37,7 +37,6 @@ NOT_CALLED = {
     "lambda:*CodeSigning*": "signed code",
     "lambda:PassCapacityProvider": "functions on instances",
     "firehose:*": "deliveries of logs",
-    "s3:REST.PUT.OBJECT": "no action that a policy can name",
     "s3:*Object": "objects are the users'",
     "s3:GetObjectVersion": "the code's bucket is asked for its newest",
     "s3:PutObjectAcl": "objects have no lists of access",
@@ -50,52 +49,45 @@ NOT_CALLED = {
     "iam:*GroupPolicy": "policies belong to roles",
     "iam:*UserPolicy": "policies belong to roles",
 }
-# By the beginning of an action: what CloudFormation calls it on. Without one it knows no resources.
+# What the stack is made of, as CloudFormation names it, and the bucket that `sam deploy` makes.
 STACK = "drydock"
 ACCOUNT = "us-east-1:123456789012"
-NAMES = {
-    "batch:Describe": ("*",),
-    "batch:": (
-        f"arn:aws:batch:{ACCOUNT}:compute-environment/SpotComputeEnvironment-1a2b3c",
-        f"arn:aws:batch:{ACCOUNT}:job-queue/{STACK}-spot",
-        f"arn:aws:batch:{ACCOUNT}:job-definition/{STACK}-worker:3",
+IAM = "arn:aws:iam::123456789012"
+OWN = (
+    f"arn:aws:batch:{ACCOUNT}:compute-environment/SpotComputeEnvironment-1a2b3c",
+    f"arn:aws:batch:{ACCOUNT}:job-queue/{STACK}-spot",
+    f"arn:aws:batch:{ACCOUNT}:job-definition/{STACK}-worker:3",
+    f"arn:aws:cloudwatch:{ACCOUNT}:alarm:{STACK}-dead-letters",
+    f"arn:aws:cloudwatch::123456789012:dashboard/{STACK}",
+    f"arn:aws:ecr:{ACCOUNT}:repository/{STACK}-workerrepository-1a2b",
+    *(
+        f"arn:aws:ec2:{ACCOUNT}:{kind}/0123"
+        for kind in ("internet-gateway", "launch-template", "route-table", "security-group")
     ),
-    "cloudwatch:DescribeAlarms": ("*",),
-    "cloudwatch:": (
-        f"arn:aws:cloudwatch:{ACCOUNT}:alarm:{STACK}-DeadLetters-1A2B",
-        f"arn:aws:cloudwatch::123456789012:dashboard/{STACK}",
-    ),
-    "ecr:": (f"arn:aws:ecr:{ACCOUNT}:repository/{STACK}-workerrepository-1a2b",),
-    "events:": (f"arn:aws:events:{ACCOUNT}:rule/{STACK}-JobEndedRule-1A2B",),
+    *(f"arn:aws:ec2:{ACCOUNT}:{kind}/0123" for kind in ("subnet", "vpc", "vpc-endpoint")),
+    f"arn:aws:events:{ACCOUNT}:rule/{STACK}-JobEndedRule-1A2B",
+    f"{IAM}:instance-profile/{STACK}-InstanceProfile-1A2B",
+    f"{IAM}:policy/{STACK}-ReadDataPolicy-1A2B",
+    f"{IAM}:role/{STACK}-JobRole-1A2B",
+    f"arn:aws:kms:{ACCOUNT}:key/0123",
+    f"arn:aws:lambda:{ACCOUNT}:event-source-mapping:0123-4567",
+    f"arn:aws:lambda:{ACCOUNT}:function:{STACK}-StopRunFunction-1A2B",
+    f"arn:aws:lambda:{ACCOUNT}:layer:CoreLayer",
+    f"arn:aws:lambda:{ACCOUNT}:layer:CoreLayer:7",
+    f"arn:aws:lambda:{ACCOUNT}:layer:ResultsLayer:7",
+    f"arn:aws:logs:{ACCOUNT}:log-group:/drydock/{STACK}/worker",
+    f"arn:aws:logs:{ACCOUNT}:log-group:/aws/vendedlogs/states/{STACK}-run",
+    f"arn:aws:s3:::{STACK}-controlbucket-1a2b",
+    "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1a2b",
+    f"arn:aws:sns:{ACCOUNT}:{STACK}-NotificationTopic-1A2B",
+    f"arn:aws:sqs:{ACCOUNT}:{STACK}-ResubmitQueue-1A2B",
+    f"arn:aws:states:{ACCOUNT}:stateMachine:{STACK}-run",
+)
+# What has a name of its own wherever it is called.
+OTHERS = {
     "iam:CreateServiceLinkedRole": (
-        "arn:aws:iam::123456789012:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch",
+        f"{IAM}:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch",
     ),
-    "kms:": (f"arn:aws:kms:{ACCOUNT}:key/0123",),
-    "lambda:CreateEventSourceMapping": ("*",),
-    "lambda:GetEventSourceMapping": ("*",),
-    "lambda:": (
-        f"arn:aws:lambda:{ACCOUNT}:function:{STACK}-StopRunFunction-1A2B",
-        f"arn:aws:lambda:{ACCOUNT}:layer:CoreLayer:7",
-        f"arn:aws:lambda:{ACCOUNT}:layer:ResultsLayer",
-        f"arn:aws:lambda:{ACCOUNT}:event-source-mapping:0123-4567",
-    ),
-    "logs:CreateLogDelivery": ("*",),
-    "logs:DescribeLogGroups": ("*",),
-    "logs:DescribeResourcePolicies": ("*",),
-    "logs:PutResourcePolicy": ("*",),
-    "logs:DeleteResourcePolicy": ("*",),
-    "logs:": (
-        f"arn:aws:logs:{ACCOUNT}:log-group:/drydock/{STACK}/worker",
-        f"arn:aws:logs:{ACCOUNT}:log-group:/aws/vendedlogs/states/{STACK}-run",
-    ),
-    "s3:": (
-        f"arn:aws:s3:::{STACK}-controlbucket-1a2b",
-        "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1a2b",
-    ),
-    "sns:Unsubscribe": ("*",),
-    "sns:": (f"arn:aws:sns:{ACCOUNT}:{STACK}-NotificationTopic-1A2B",),
-    "sqs:": (f"arn:aws:sqs:{ACCOUNT}:{STACK}-ResubmitQueue-1A2B",),
-    "states:": (f"arn:aws:states:{ACCOUNT}:stateMachine:{STACK}-run",),
 }
 THROUGH = {
     "aws:CalledVia": ["cloudformation.amazonaws.com"],
@@ -153,22 +145,21 @@ def allows(action, resource, context=None):
 
 
 def is_called(action):
-    return not any(action_matches(pattern, action) for pattern in NOT_CALLED)
-
-
-# In this order: roles have policies, and profiles roles.
-IAM_NAMES = {
-    "InstanceProfile": f"arn:aws:iam::123456789012:instance-profile/{STACK}-InstanceProfile-1A2B",
-    "Role": f"arn:aws:iam::123456789012:role/{STACK}-JobRole-1A2B",
-    "Polic": f"arn:aws:iam::123456789012:policy/{STACK}-ReadDataPolicy-1A2B",
-}
+    """The schemas also list what is no action that a policy can name."""
+    return actions_like(action) and not any(
+        action_matches(pattern, action) for pattern in NOT_CALLED
+    )
 
 
 def resources_for(action):
-    if action.startswith("iam:") and action not in NAMES:
-        return (next(name for part, name in IAM_NAMES.items() if part in action),)
-    beginnings = [each for each in NAMES if action.startswith(each)]
-    return NAMES[max(beginnings, key=len)] if beginnings else ("*",)
+    """On what of the stack's the action can be called, as AWS's reference says; or on all."""
+    if action in OTHERS:
+        return OTHERS[action]
+    if not resource_patterns(action):
+        return ("*",)
+    found = tuple(arn for arn in OWN if not list(problems(action, arn)))
+    assert found, f"{action}: nothing of the stack's is of its kind"
+    return found
 
 
 def allowed_patterns():
@@ -206,6 +197,10 @@ def test_nothing_is_allowed_that_nobody_calls():
         if not any(action_matches(pattern, action) for action in called)
     ]
     assert idle == []
+
+
+def test_every_action_of_the_policy_is_one():
+    assert [pattern for pattern in allowed_patterns() if not actions_like(pattern)] == []
 
 
 def test_what_is_said_not_to_be_called_is_in_the_schemas():
