@@ -106,6 +106,9 @@ def test_a_run_goes_on_after_a_crash_and_after_ctrl_c_and_does_nothing_when_done
     assert finished.end() == 0, finished.text
     assert "stop_after_usd: 1000 USD are looked at every 5 minutes" in finished.text
     assert "12 of 12 inputs settled: 12 done, 0 failed, 0 skipped, 0 remaining" in finished.text
+    assert re.search(
+        r"runs \S+/drydock/worker@sha256:[0-9a-f]{64} \(worker:current\)", finished.text
+    )
 
     again = Command(sample, directory)
     assert again.end() == 0, again.text
