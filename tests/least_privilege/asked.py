@@ -181,8 +181,8 @@ def _registration(document, arn: str) -> Iterator[Asked]:
 
 def _states(seen: Seen, region: str) -> Iterator[Asked]:
     operation, document = _operation(seen), seen.document
-    if operation == "StartExecution":
-        yield Asked("states:StartExecution", str(document["stateMachineArn"]))
+    if operation in ("StartExecution", "ListExecutions"):
+        yield Asked(f"states:{operation}", str(document["stateMachineArn"]))
     elif operation in ("DescribeExecution", "StopExecution"):
         yield Asked(f"states:{operation}", str(document["executionArn"]))
     elif operation == "SendTaskSuccess":

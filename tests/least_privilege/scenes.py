@@ -254,10 +254,25 @@ def a_run_by_console(stage: Stage) -> None:
 
 
 def an_image_of_its_own_and_secrets(stage: Stage) -> None:
+    batch = stage.world.aws.client("batch", "person")
+    # A definition of long ago is retired when the next one is made.
+    old = batch.register_job_definition(
+        jobDefinitionName="drydock-worker-00001-0123456789abcdef",
+        type="container",
+        containerProperties={
+            "image": OWN_IMAGE,
+            "resourceRequirements": [
+                {"type": "VCPU", "value": "1"},
+                {"type": "MEMORY", "value": "2000"},
+            ],
+        },
+    )["jobDefinitionArn"]
     push(stage.world.aws.client("ecr", "person"), OWN_IMAGE, STACK_IMAGE)
     stage.inputs("image", "a", "b")
     token, licence = stage.world.parameters["SecretArns"].split(",")
     stage.run("image", image=OWN_IMAGE, secrets={"TOKEN": token, "LICENCE": licence})
+    (described,) = batch.describe_job_definitions(jobDefinitions=[old])["jobDefinitions"]
+    assert described["status"] == "INACTIVE"
 
 
 def a_list_of_the_same_twice(stage: Stage) -> None:
