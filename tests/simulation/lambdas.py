@@ -37,7 +37,14 @@ _PACE_S = (0.3, 6.0)
 
 
 class Silent:
-    """Powertools' Logger and Metrics, saying nothing."""
+    """Powertools' Logger, Metrics and single metric, saying nothing."""
+
+    def __init__(self, *args: Any) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
 
     def inject_lambda_context(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         return handler
@@ -46,7 +53,7 @@ class Silent:
 
     def info(self, *args: Any, **keys: Any) -> None: ...
 
-    debug = warning = error = exception = add_metric = info
+    debug = warning = error = exception = add_metric = add_dimension = info
 
 
 class Serial:
@@ -143,6 +150,7 @@ def _started(module: str) -> ModuleType:
     with (
         mock.patch.object(aws_lambda_powertools, "Logger", Silent),
         mock.patch.object(aws_lambda_powertools, "Metrics", Silent),
+        mock.patch.object(aws_lambda_powertools, "single_metric", Silent),
     ):
         exec(_code(module), environment.__dict__)
     return environment
