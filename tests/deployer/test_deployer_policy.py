@@ -12,7 +12,7 @@ import pytest
 
 from local.template import read_template
 from tests.architecture.imports import ROOT
-from tests.architecture.stack import TEMPLATE
+from tests.architecture.stack import TEMPLATE, of_type
 from tests.least_privilege.evaluate import action_matches, as_list, is_allowed
 from tests.least_privilege.reference import actions_like, problems, resource_patterns
 
@@ -186,6 +186,20 @@ def test_cloudformation_may_do_for_the_deployer_what_a_type_needs(kind):
 def test_the_deployer_may_do_what_the_page_says(action):
     context = {"iam:AWSServiceName": "spot.amazonaws.com"}
     assert allows(action, BY_HAND[action], context)
+
+
+def test_every_role_may_be_passed_to_the_service_that_it_trusts():
+    roles = of_type("AWS::IAM::Role").values()
+    trusted = {
+        service
+        for role in roles
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]
+        for service in as_list(statement["Principal"]["Service"])
+    }
+    assert {"lambda.amazonaws.com", "events.amazonaws.com"} <= trusted
+    for service in trusted:
+        passed = {"iam:PassedToService": service}
+        assert allows("iam:PassRole", f"{IAM}:role/{STACK}-JobRole-1A2B", passed), service
 
 
 def test_nothing_is_allowed_that_nobody_calls():
