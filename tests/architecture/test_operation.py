@@ -173,6 +173,17 @@ def test_every_alarm_tells_the_topic_and_says_what_to_do():
         assert alarm["AlarmName"].startswith("drydock-"), name
 
 
+def test_the_page_of_alarms_tells_of_every_alarm_and_metric():
+    page = (ROOT / "docs/alarms.md").read_text(encoding="utf-8")
+    for alarm in alarms().values():
+        assert f"`<stack>{alarm['AlarmName'].removeprefix('drydock')}`" in page
+    plain, by_dimension = emitted()
+    for name in plain | set(by_dimension):
+        assert f"`{name}`" in page or f"`…_{name.rpartition('_')[2]}`" in page, name
+    for dimension in by_dimension.values():
+        assert f"by `{dimension}`" in page
+
+
 def test_every_function_is_watched_for_errors_and_throttles():
     names = sorted(name for name, _ in functions().values())
     for alarm in ("FunctionErrorsAlarm", "FunctionThrottlesAlarm"):
