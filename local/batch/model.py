@@ -114,7 +114,7 @@ class Job:
 class Queue:
     """A job queue; `waiting` may hold jobs that were cancelled meanwhile.
 
-    Its time limits are told and not acted upon: runs here do not last so long.
+    `time_limits` are its jobStateTimeLimitActions.
     """
 
     name: str

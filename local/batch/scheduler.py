@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from local.batch.events import Publisher
@@ -27,6 +28,7 @@ _EXITED = "Essential container in task exited"
 _TIMED_OUT = "Job attempt duration exceeded timeout"
 _CHILD_FAILED = "Array Child Job failed"
 _TOO_LONG = f"Container Overrides length must be at most {MAX_OVERRIDES_CHARS}"
+_TIME_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "
 _NEVER_FITS = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) "
     "is higher than that can be met by the CE(s) attached to the job queue."
@@ -196,6 +198,16 @@ class Scheduler:
         if job.status_reason is None and not self._fleet.could_place(job.spec.vcpus, job.spec.gpus):
             job.status_reason = _NEVER_FITS
             self._publisher.queue_blocked(job)
+            for limit in job.spec.queue.time_limits:
+                if _NEVER_FITS.startswith(limit["reason"]):
+                    give_up = partial(self._give_up, job, _TIME_LIMIT + limit["reason"])
+                    self._after(limit["maxTimeSeconds"], give_up)
+
+    def _give_up(self, job: Job, reason: str) -> None:
+        """What blocked its queue for as long as the queue allows makes room for those behind it."""
+        if job.status == "RUNNABLE":
+            _mark(job, terminated=False)
+            self._move(job, "FAILED", reason)
 
     def _start(self, job: Job, machine: Machine) -> None:
         if job.spec.overrides_chars > MAX_OVERRIDES_CHARS:

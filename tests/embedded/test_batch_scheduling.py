@@ -89,6 +89,39 @@ def test_what_never_fits_waits_blocks_its_queue_and_says_so(aws):
     assert aws.wait(behind)["status"] == "SUCCEEDED"
 
 
+def test_what_blocked_its_queue_for_as_long_as_it_may_makes_room(aws):
+    limits = [
+        {"state": "RUNNABLE", "action": "CANCEL", "maxTimeSeconds": seconds, "reason": reason}
+        for seconds, reason in (
+            (600, "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"),
+            (900, "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"),
+        )
+    ]
+    aws.client.create_job_queue(
+        jobQueueName="limited",
+        priority=1,
+        computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "spot"}],
+        jobStateTimeLimitActions=limits,
+    )
+    job_id = aws.submit(["true"], jobQueue="limited", containerOverrides=TOO_LARGE)
+    behind = aws.submit(["true"], jobQueue="limited")
+    until(lambda: aws.describe(job_id).get("statusReason"))
+    pass_time(aws, 890)
+    elsewhere = aws.submit(["true"], jobQueue="urgent")
+    aws.wait(elsewhere)
+    assert aws.describe(job_id)["status"] == "RUNNABLE"
+    pass_time(aws, 910)
+    assert aws.wait(behind)["status"] == "SUCCEEDED"
+    job = aws.describe(job_id)
+    assert job["status"] == "FAILED"
+    assert job["statusReason"] == (
+        "Canceled by JobStateTimeLimit action due to reason: "
+        "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"
+    )
+    assert job["isCancelled"]
+    assert job["attempts"] == []
+
+
 def test_terminate_lets_it_leave_by_itself_and_it_is_failed_all_the_same(aws):
     job_id = aws.sh(LEAVE_WELL, retryStrategy={"attempts": 3})
     ready(aws, job_id)
