@@ -122,7 +122,7 @@ def _idle(sources: Sources) -> str:
     rows.append(("machines, volumes, addresses; the VPC, which has no NAT", "0", "0", "0"))
     rows.append(("all of it", "", _usd(total), _usd(beyond)))
     grows = [
-        ("inputs and results, GB a month in S3 Standard", "s3_gb_month"),
+        ("inputs and results, and for 30 days what was deleted, GB a month in S3", "s3_gb_month"),
         ("images in the repository, GB a month, compressed", "ecr_gb_month"),
         ("logs, GB a month until `LogRetentionDays` is over", "log_gb_month"),
         ("a KMS key of your own (`KmsKeyId`), a month", "kms_key_month"),
