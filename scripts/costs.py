@@ -23,7 +23,6 @@ MILLION = 1_000_000
 # The pollers that Lambda has for an idle queue, and how long each of their looks takes at the most.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 _POLLERS, _LOOK_S = 5, 20
-_ROOT_GIB = 30
 _MACHINES = {"m5.large": 2, "m5.4xlarge": 16, "m5.24xlarge": 96}
 # An alarm of one metric names it itself; one that reckons has a list.
 _SIMPLE_ALARM = re.compile(r"^      MetricName: ", re.MULTILINE)
@@ -149,21 +148,24 @@ def gib_hour(sources: Sources) -> float:
     return sources.usd("gp3_gib_month") / sources.hours_a_month
 
 
-def scratch_default(template: str) -> int:
-    """The default of ScratchGib."""
-    found = re.search(r"^  ScratchGib:\n(?:    .*\n)*?    Default: (\d+)$", template, re.MULTILINE)
-    if found is None:
-        raise ValueError("the template has no ScratchGib with a default")
-    return int(found[1])
+def volumes_gib(template: str) -> tuple[int, int]:
+    """The volumes of a machine without GPUs: scratch by default, and the system's."""
+    scratch = re.search(
+        r"^  ScratchGib:\n(?:    .*\n)*?    Default: (\d+)$", template, re.MULTILINE
+    )
+    system = re.search(r"VolumeSize: !If \[HasGpus, \d+, (\d+)\]", template)
+    if scratch is None or system is None:
+        raise ValueError("the template has no ScratchGib or no volume for the system")
+    return int(scratch[1]), int(system[1])
 
 
 def _machines(sources: Sources) -> str:
-    scratch, hour = scratch_default(sources.template), gib_hour(sources)
+    (scratch, system), hour = volumes_gib(sources.template), gib_hour(sources)
     share = float(sources.prices["spot_share"])
     rows = []
     for name, vcpus in _MACHINES.items():
         demand = vcpus * sources.usd("vcpu_hour")
-        beside = (scratch + _ROOT_GIB) * hour + sources.usd("ipv4_hour")
+        beside = (scratch + system) * hour + sources.usd("ipv4_hour")
         spot = demand * share
         rows.append(
             (
@@ -174,7 +176,7 @@ def _machines(sources: Sources) -> str:
                         demand,
                         spot,
                         scratch * hour,
-                        _ROOT_GIB * hour,
+                        system * hour,
                         sources.usd("ipv4_hour"),
                         (spot + beside) / vcpus,
                     )
@@ -186,7 +188,7 @@ def _machines(sources: Sources) -> str:
         "On-Demand",
         "on Spot, about",
         f"scratch, {scratch} GiB",
-        f"root, {_ROOT_GIB} GiB",
+        f"root, {system} GiB",
         "public address",
         "on Spot with all, a vCPU",
     )
