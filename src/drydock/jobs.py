@@ -186,13 +186,7 @@ class Jobs:
         return len(job_ids)
 
     def _not_terminated(self, job_ids: Sequence[str], reason: str) -> list[str]:
-        """End jobs by one call; those that it did not end.
-
-        The call is of September 2026, and functions have the SDK of Lambda's runtime, which may be
-        older.
-        """
-        if not hasattr(self._client, "terminate_jobs"):
-            return list(job_ids)
+        """End jobs by one call; those that it did not end."""
         answer = self._client.terminate_jobs(jobs=list(job_ids), reason=reason)
         return [error["job"] for error in answer["errors"]]
 

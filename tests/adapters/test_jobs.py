@@ -174,18 +174,6 @@ def test_more_jobs_than_one_call_takes_are_described_and_terminated(batch, jobs,
     assert jobs.terminate_all([], "drydock: aborted") == 0
 
 
-def test_an_older_sdk_terminates_jobs_one_by_one(batch, jobs, request_):
-    """Functions have the SDK of Lambda's runtime, which may not know TerminateJobs yet."""
-
-    class Older:
-        terminate_job = batch.client.terminate_job
-
-    ids = [jobs.submit(request_(f"old-{number}", vcpus=1000)) for number in range(2)]
-    assert Jobs(Older()).terminate_all(ids, "drydock: aborted") == 2
-    for job_id in ids:
-        assert batch.wait(job_id)["statusReason"] == "drydock: aborted"
-
-
 def test_a_job_that_could_not_be_terminated_with_others_is_by_itself(batch, jobs, request_):
     """TerminateJobs answers 200 and names those that it could not end."""
     ids = [jobs.submit(request_(f"odd-{number}", vcpus=1000)) for number in range(2)]
