@@ -13,6 +13,7 @@ READY = {
     "status": "ready",
     "run_id": "r",
     "epoch": 1,
+    "image": "worker@sha256:1",
     "bucket": "data",
     "items": {"phase": "shards", "key": "out/manifest/shards.json", "verdict": None},
     "max_concurrency": 1,
