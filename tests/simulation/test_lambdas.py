@@ -10,6 +10,7 @@ from tests.simulation import lambdas
 from tests.simulation.corner import Corner, Mishaps
 from tests.simulation.kernel import Fault
 
+NOTHING_ENDED = {"terminated": 0, "broken": 0}
 SHARD = {"run_id": "0" * 16, "shard": 3, "owner": "arn:o", "token": "t"}
 
 
@@ -25,7 +26,8 @@ def handler(monkeypatch):
             environment.stop_run = done["stop"]
         if "message" in done:
             environment.resubmit_interrupted = done["message"]
-        environment.asdict = lambda value: value
+            environment.blocked_for = lambda message: None
+        environment.asdict = lambda value: NOTHING_ENDED | value
         return environment
 
     monkeypatch.setattr(lambdas, "_started", changed)
@@ -210,12 +212,12 @@ def test_any_of_many_requests_may_be_the_first():
         }
 
     environment = lambdas._started("stop_run")
-    environment.stop_run, environment.asdict = asks, lambda value: value
+    environment.stop_run, environment.asdict = asks, lambda value: NOTHING_ENDED | value
     lambdas._idle["stop_run"].append(environment)
     process = corner.lambdas.invoke("StopRunFunction", {})
     corner.kernel.run()
     lambdas._idle["stop_run"].remove(environment)
-    assert (done, process.result) == ([2, 3, 0, 1], {"found": [0, 1, 2, 3]})
+    assert (done, process.result["found"]) == ([2, 3, 0, 1], [0, 1, 2, 3])
 
 
 def test_outside_of_a_process_threads_stay_threads():
