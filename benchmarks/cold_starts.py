@@ -24,9 +24,6 @@ from local.embedded import EmbeddedAws
 from local.sam import BUILT, ROOT, VARIABLES, StartLambda, write_variables
 from local.sample import Sample, event
 
-# Jobs import what this does: vina is not to be the benchmark of that name.
-sys.path.remove(str(Path(__file__).parent))
-
 CALLS = 6
 BEFORE = ("enumerate_inputs", "detect_restarts", "submit_shard", "resubmit_interrupted.advance")
 AFTER = ("aggregate_shard", "judge_pilot", "merge_results", "stop_run.sweep")
@@ -52,6 +49,8 @@ def milliseconds(
 
 def main() -> None:
     """Print the figures."""
+    # Jobs look for their modules where this does: vina is not to be the benchmark of that name.
+    sys.path.append(sys.path.pop(0))
     built = {package.name: package for package in packages(BUILT.parent)}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as closing:
         aws = closing.enter_context(
