@@ -6,16 +6,14 @@ from pathlib import Path
 
 from tests.least_privilege.proof import prove
 from tests.least_privilege.reasons import judge, stale
-from tests.least_privilege.scenes import record_encrypted, record_plain
+from tests.least_privilege.scenes import record
 from tests.least_privilege.table import PAGE, page
 
 
 def main() -> int:
     """Exit code 1 when something was refused, or is allowed for nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        directory = Path(folder)
-        recordings = [record_plain(directory / "plain"), record_encrypted(directory / "encrypted")]
-    proof = prove(recordings)
+        proof = prove(record(Path(folder)))
     judged = judge(proof)
     text = page(judged)
     print(text)

@@ -63,10 +63,11 @@ def prove(recordings: Iterable[Recorded]) -> Proof:
 
 def _hold(proof: Proof, roles: dict[str, Role], recorded: Recorded) -> None:
     known: dict[tuple[str, Asked], tuple[Decision, list[Grant]]] = {}
+    granted = {name: list(_grants(name, role, recorded.resources)) for name, role in roles.items()}
     for name, scene, asked in _asked(roles, recorded):
         proof.questions += 1
         if (name, asked) not in known:
-            known[name, asked] = _decide(name, roles[name], asked, recorded.resources)
+            known[name, asked] = _decide(roles[name], granted[name], asked, recorded.resources)
         decision, used = known[name, asked]
         if not decision:
             refused = Refused(name, scene, asked)
@@ -107,7 +108,7 @@ def callers(roles: dict[str, Role], recorded: Recorded) -> Iterator[tuple[str, S
 
 
 def _decide(
-    name: str, role: Role, asked: Asked, resources: Resources
+    role: Role, granted: list[tuple[Grant, str, Document]], asked: Asked, resources: Resources
 ) -> tuple[Decision, list[Grant]]:
     # All of it goes over TLS, which the embedded AWS does without.
     context = {"aws:SecureTransport": "true", **dict(asked.context)}
@@ -117,7 +118,7 @@ def _decide(
     request = Request(asked.action, asked.resource, context, principal)
     used = [
         grant
-        for grant, written, statement in _grants(name, role, resources)
+        for grant, written, statement in granted
         if action_matches(grant.action, asked.action)
         and resource_matches(written, asked.resource)
         and applies(statement, request)

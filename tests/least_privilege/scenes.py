@@ -5,8 +5,10 @@ Two stacks: one as it is deployed without a thought, and one with a KMS key and 
 
 import contextlib
 import json
+import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -313,13 +315,22 @@ ENCRYPTED: tuple[Scene, ...] = (
 )
 
 
-def record_plain(directory: Path) -> Recorded:
+def record(directory: Path) -> list[Recorded]:
+    """Run every scene; the stacks at the same time, for there is one to a process."""
+    stacks = {"plain": _record_plain, "encrypted": _record_encrypted}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(stacks), mp_context=context) as processes:
+        running = [processes.submit(make, directory / name) for name, make in stacks.items()]
+        return [each.result() for each in running]
+
+
+def _record_plain(directory: Path) -> Recorded:
     """A stack on its defaults."""
     with _stage(directory) as stage:
         return _record("plain", stage, PLAIN)
 
 
-def record_encrypted(directory: Path) -> Recorded:
+def _record_encrypted(directory: Path) -> Recorded:
     """A stack with a KMS key, buckets of the lab, and images that requests may name."""
     parameters = {
         "KmsKeyId": KEY,

@@ -11,7 +11,7 @@ import pytest
 from tests.least_privilege.proof import grants_of, prove, questions_of
 from tests.least_privilege.reasons import judge, stale
 from tests.least_privilege.reference import problems
-from tests.least_privilege.scenes import ENCRYPTED, PLAIN, record_encrypted, record_plain
+from tests.least_privilege.scenes import ENCRYPTED, PLAIN, record
 from tests.least_privilege.table import page, rows, written
 
 # The recordings count as the first test's time.
@@ -20,8 +20,7 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("aws")
-    return [record_plain(directory / "plain"), record_encrypted(directory / "encrypted")]
+    return record(tmp_path_factory.mktemp("aws"))
 
 
 @pytest.fixture(scope="module")
