@@ -112,7 +112,7 @@ def _decide(
 ) -> tuple[Decision, list[Grant]]:
     # All of it goes over TLS, which the embedded AWS does without.
     context = {"aws:SecureTransport": "true", **dict(asked.context)}
-    policies = {**role.policies, **policies_on(asked.resource, resources)}
+    policies = {**role.policies, **resources.policies_on(asked.resource)}
     principal = f"arn:aws:iam::123456789012:role/{role.name}"
     decision = is_allowed(policies, asked.action, asked.resource, context, principal)
     request = Request(asked.action, asked.resource, context, principal)
@@ -124,15 +124,6 @@ def _decide(
         and applies(statement, request)
     ]
     return decision, used
-
-
-def policies_on(resource: str, resources: Resources) -> dict[str, Document]:
-    """The policies of the bucket that a resource is or lies in."""
-    return {
-        name: each["PolicyDocument"]
-        for name, each in resources.of("AWS::S3::BucketPolicy").items()
-        if (resource + "/").startswith(f"arn:aws:s3:::{each['Bucket']}/")
-    }
 
 
 def _grants(name: str, role: Role, resources: Resources) -> Iterator[tuple[Grant, str, Document]]:

@@ -12,10 +12,15 @@ from typing import Any
 from local.principals import credentials
 from local.template import Resolver, read_template
 from tests.architecture.imports import ROOT
-from tests.least_privilege.evaluate import Document
+from tests.least_privilege.evaluate import Document, as_list
 
 TEMPLATE = ROOT / "template.yaml"
 
+_RESOURCE_POLICIES = {
+    "AWS::S3::BucketPolicy": "Bucket",
+    "AWS::SQS::QueuePolicy": "Queues",
+    "AWS::SNS::TopicPolicy": "Topics",
+}
 _PSEUDO = {
     "us-east-1": "${AWS::Region}",
     "123456789012": "${AWS::AccountId}",
@@ -73,6 +78,17 @@ class Resources:
         for text, name in _PSEUDO.items():
             arn = arn.replace(text, name)
         return arn
+
+    def policies_on(self, resource: str) -> dict[str, Document]:
+        """The policies of the bucket, queue or topic that a resource is or lies in, by name."""
+        by_ref = {self.refs[name]: arn for name, arn in self.arns.items()}
+        found = {}
+        for kind, attached in _RESOURCE_POLICIES.items():
+            for name, properties in self.of(kind).items():
+                for ref in as_list(properties[attached]):
+                    if (resource + "/").startswith(by_ref.get(ref, ref) + "/"):
+                        found[name] = properties["PolicyDocument"]
+        return found
 
     def of(self, kind: str) -> dict[str, Mapping[str, Any]]:
         """Properties by logical id of the resources of a type."""

@@ -188,21 +188,55 @@ def targets(resources):
 
 
 def test_queues_take_events_of_the_stacks_own_rules(resources):
-    by_queue = {}
-    for name, properties in resources.of("AWS::SQS::QueuePolicy").items():
-        for url in properties["Queues"]:
-            arn = next(a for each, a in resources.arns.items() if resources.refs[each] == url)
-            by_queue.setdefault(arn, {})[name] = properties["PolicyDocument"]
+    events = "events.amazonaws.com"
     delivered = [(rule, arn) for rule, arn in targets(resources) if ":sqs:" in arn]
-    assert {arn for _, arn in delivered} <= set(by_queue)
+    assert len({queue for _, queue in delivered}) == 2
     for rule, queue in delivered:
-        decide = by_queue[queue], "sqs:SendMessage", queue
+        decide = resources.policies_on(queue), "sqs:SendMessage", queue
         context = {"aws:SecureTransport": "true"}
-        events = "events.amazonaws.com"
         assert is_allowed(*decide, context | {"aws:SourceArn": rule}, events), (rule, queue)
         foreign = rule.replace("drydock-", "another-")
         assert not is_allowed(*decide, context | {"aws:SourceArn": foreign}, events)
         assert not is_allowed(*decide, context | {"aws:SourceArn": rule}, "sns.amazonaws.com")
+
+
+def test_the_resubmit_queue_takes_events_of_those_rules_alone_that_send_them(resources):
+    queue = resources.arns["ResubmitQueue"]
+    policies = resources.policies_on(queue)
+    takes = {
+        rule
+        for rule in map(resources.arns.get, resources.of("AWS::Events::Rule"))
+        if is_allowed(
+            policies, "sqs:SendMessage", queue, {"aws:SourceArn": rule}, "events.amazonaws.com"
+        )
+    }
+    assert takes == {rule for rule, arn in targets(resources) if arn == queue}
+
+
+def test_queues_and_topic_answer_over_tls_alone(resources):
+    topic, anything = resources.refs["NotificationTopic"], {"Effect": "Allow", "Resource": "*"}
+    everything = {"Version": "2012-10-17", "Statement": [anything | {"Action": "*"}]}
+    queues = [resources.arns[name] for name in resources.of("AWS::SQS::Queue")]
+    assert len(queues) == 3
+    for arn in (topic, *queues):
+        action = "sns:Publish" if arn == topic else "sqs:SendMessage"
+        policies = resources.policies_on(arn) | {"everything": everything}
+        for secure, allowed in (("true", True), ("false", False)):
+            context = {"aws:SecureTransport": secure}
+            assert is_allowed(policies, action, arn, context, JOB_ROLE).allowed is allowed
+
+
+def test_the_topic_takes_what_its_own_alarms_say(resources):
+    topic = resources.refs["NotificationTopic"]
+    policies = resources.policies_on(topic)
+    alarms = resources.of("AWS::CloudWatch::Alarm")
+    told = [alarm for alarm in alarms.values() if topic in alarm["AlarmActions"]]
+    assert told == [*alarms.values()] != []
+    for alarm in (*(each["AlarmName"] for each in told), "another-alarm"):
+        arn = f"arn:aws:cloudwatch:{HERE}:alarm:{alarm}"
+        context = {"aws:SecureTransport": "true", "aws:SourceArn": arn}
+        decision = is_allowed(policies, "sns:Publish", topic, context, "cloudwatch.amazonaws.com")
+        assert decision.allowed is (alarm != "another-alarm"), alarm
 
 
 def test_functions_are_called_by_their_own_rules(resources):
