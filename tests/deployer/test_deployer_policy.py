@@ -182,6 +182,11 @@ def test_cloudformation_may_do_for_the_deployer_what_a_type_needs(kind):
     assert denied == []
 
 
+def test_cloudformation_may_read_what_was_uploaded():
+    uploaded = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1a2b/drydock/0123"
+    assert allows("s3:GetObject", uploaded, THROUGH)
+
+
 @pytest.mark.parametrize("action", BY_HAND)
 def test_the_deployer_may_do_what_the_page_says(action):
     context = {"iam:AWSServiceName": "spot.amazonaws.com"}
