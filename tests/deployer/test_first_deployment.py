@@ -43,3 +43,10 @@ def test_every_role_has_the_boundary_that_was_given(given, expected):
     roles = of_type("AWS::IAM::Role", PermissionsBoundaryArn=given)
     assert len(roles) >= 12
     assert {each.get("PermissionsBoundary") for each in roles.values()} == {expected}
+
+
+def test_the_page_says_how_many_resources_a_deployment_lists():
+    told = re.search(
+        r"lists about (\d+) resources", (ROOT / "docs/deploying.md").read_text("utf-8")
+    )
+    assert round(len(resources(**UNANSWERED)), -1) == int(told[1])
