@@ -50,7 +50,7 @@ def unexplained(text):
     for path, node, keys in statements(yaml.compose(text, Loader=_Marks)):
         if keys["Effect"].value != "Allow":
             continue
-        for name in keys.keys() & {"Action", "Resource", "NotAction", "NotResource"}:
+        for name in keys.keys() - {"Sid", "Effect"}:
             around = {lines[node.start_mark.line], lines[keys[name].start_mark.line]}
             if lines[keys[name].start_mark.line - 1].strip().startswith(f"{name}:"):
                 around.add(lines[keys[name].start_mark.line - 1])
@@ -79,6 +79,8 @@ def test_each_wildcard_says_why():
         ("Resource: # of all jobs\n          - job/*", 0),
         ("Condition: {} # another matter\n        Resource: job/*", 1),
         ("NotResource: job/*", 1),
+        ('Principal: "*"', 1),
+        ("Condition: {ArnLike: {'aws:SourceArn': 'arn:aws:events:*'}}", 1),
     ],
 )
 def test_a_wildcard_without_a_word_is_found(resource, found):
