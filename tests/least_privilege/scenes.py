@@ -6,10 +6,9 @@ Two stacks: one as it is deployed without a thought, and one with a KMS key and 
 import contextlib
 import json
 import multiprocessing
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from drydock.keys import RunKeys
@@ -20,6 +19,7 @@ from local.specs import BucketSpec
 from tests.embedded.run_support import World, until
 from tests.least_privilege.recording import Recording, Seen
 from tests.least_privilege.roles import Resources, resolved
+from tests.least_privilege.stage import Stage
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/5a5a5a5a-0000-4000-8000-123456789abc"
 DOCKER_HUB = "arn:aws:secretsmanager:us-east-1:123456789012:secret:docker-hub-a1b2c3"
@@ -30,22 +30,6 @@ LISTS = {
     "options": {"command": ["cp", "{input}", "{output}"]},
 }
 
-# Copies its input slowly, line by line; a line "bad" is nothing that it can read.
-PROGRAM = f"""#!{sys.executable}
-import os, shutil, sys, time
-lines = open(os.environ["INPUT"]).read().split()
-if "bad" in lines:
-    sys.exit(65)
-size = 0
-for line in lines:
-    time.sleep(float(os.environ.get("PACE", "0")))
-    with open(os.path.join(os.environ["CHECKPOINT_DIR"], "done"), "a") as done:
-        done.write(line)
-    size += (20 << 20) if line == "large" else 1
-with open(os.path.join(os.environ["OUTPUT_DIR"], "copy"), "wb") as copy:
-    copy.write(bytes(size))
-"""
-
 
 @dataclass(frozen=True)
 class Recorded:
@@ -55,66 +39,6 @@ class Recorded:
     region: str
     seen: tuple[Seen, ...]
     resources: Resources
-
-
-@dataclass
-class Stage:
-    """A stack while its scenes run."""
-
-    world: World
-    recording: Recording
-    script: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.script = self.world.put("program.py", PROGRAM.encode())
-
-    def request(self, name: str, pace_s: float = 0.0, **fields) -> dict:
-        """A request over `<name>/in/` for the program above."""
-        data = self.world.data
-        return {
-            "name": name,
-            "input": f"s3://{data}/{name}/in/",
-            "output": f"s3://{data}/{name}/out",
-            "tool": "command",
-            "options": {
-                "command": [sys.executable, "{assets.program}"],
-                "environment": {"PACE": str(pace_s)},
-            },
-            "assets": {"program": self.script},
-        } | fields
-
-    def inputs(self, name: str, *texts: str) -> None:
-        """Put inputs of these texts below `<name>/in/`."""
-        for number, text in enumerate(texts):
-            self.world.put(f"{name}/in/{number}.txt", text.encode())
-
-    def upload(self, name: str, **fields):
-        """Upload a request; the execution that it starts."""
-        return self.world.upload(f"{name}.json", self.request(name, **fields))
-
-    def run(self, name: str, expected: str = "SUCCEEDED", **fields):
-        """Upload a request and wait for its run's end."""
-        outcome = self.world.finish(self.upload(name, **fields))
-        assert outcome.status == expected, outcome.described
-        return outcome
-
-    def started(self, name: str, **fields):
-        """Upload a request; the execution once a child of its runs and left a checkpoint."""
-        execution = self.upload(name, pace_s=0.3, checkpoint_seconds=1, **fields)
-        self.world.child(execution, lambda _: self.world.part_records(execution) != [])
-        return execution
-
-    def stop(self, execution, *, now: bool) -> None:
-        """Stop a run as its user."""
-        event = {"run_id": execution.run().run_id, "now": now}
-        self.call("StopRunFunction", event)
-
-    def call(self, function: str, event: dict) -> None:
-        """Invoke a function as a person would."""
-        answer = self.world.aws.client("lambda", "person").invoke(
-            FunctionName=self.world.stack.resources[function].ref, Payload=json.dumps(event)
-        )
-        assert "FunctionError" not in answer, answer["Payload"].read()
 
 
 LONG = " ".join("steps" for _ in range(40))
@@ -247,12 +171,14 @@ def a_run_with_gpus(stage: Stage) -> None:
 
 def a_run_by_console(stage: Stage) -> None:
     stage.inputs("console", "a", "b", "a large one")
-    world = stage.world
-    started = world.states.start_execution(
-        stateMachineArn=world.stack.state_machine_arn, input=json.dumps(stage.request("console"))
-    )["executionArn"]
-    (execution,) = [found for found in world.executions() if found.arn == started]
-    assert world.finish(execution).status == "SUCCEEDED"
+    assert stage.start("console").counts() == (3, 0, 0, 0)
+
+
+def an_enumeration_that_goes_on(stage: Stage) -> None:
+    # As it is left by one that died before its last object.
+    stage.world.store.delete(stage.world.data, "console/out/manifest/shards.json")
+    stage.world.store.delete(stage.world.data, "console/out/manifest/000001.tasks")
+    assert stage.start("console").counts() == (3, 0, 0, 0)
 
 
 def an_image_of_its_own_and_secrets(stage: Stage) -> None:
@@ -307,6 +233,7 @@ PLAIN: tuple[Scene, ...] = (
 )
 ENCRYPTED: tuple[Scene, ...] = (
     a_run_by_console,
+    an_enumeration_that_goes_on,
     an_image_of_its_own_and_secrets,
     a_list_of_the_same_twice,
     a_pilot,
