@@ -12,6 +12,7 @@ from drydock.errors import Conflict, RequestRejected, RunSuperseded
 from drydock.keys import RunKeys
 from drydock.markers import parse_skipped
 from drydock.request import references
+from drydock.stopping import stop_run
 from drydock.store import Listed
 from drydock.tasks import parse_tasks
 from local.images import digest_of
@@ -694,6 +695,9 @@ def test_gpus_have_queues_of_their_own():
     world.submit(run_id)
     (job,) = world.batch.live()
     assert (job.request.queue_arn, job.request.gpus) == ("gpu-spot", 1)
+    world.executions.running.clear()
+    swept = stop_run(world.services, {"detail-type": "Scheduled Event"})
+    assert swept.terminated == 1
 
 
 def test_nothing_secret_is_written_anywhere(world):
