@@ -103,6 +103,7 @@ BY_HAND = {
             *("DescribeStacks", "DescribeStackEvents", "DescribeStackResource", "DeleteStack"),
             *("CreateStack", "UpdateStack", "RollbackStack", "ListChangeSets", "GetTemplate"),
             *("GetTemplateSummary", "ListStackResources", "UpdateTerminationProtection"),
+            "TagResource",  # the tags of samconfig.toml, and those that sam puts on its own stack
         )
     },
     "cloudformation:ValidateTemplate": "*",
