@@ -126,10 +126,13 @@ def verdict(job):
     return found.failure_class
 
 
-def test_a_container_is_what_its_definition_says(jobs):
+def test_a_container_is_what_its_definition_says(jobs, aws):
+    secret = aws.client("secretsmanager").create_secret(Name="lab", SecretString="told to nobody")
     job_id = jobs.submit(
         *("python3", "-c", FACTS),
         environment=[{"name": "MADE", "value": "by\nhand"}],
+        secrets=[{"name": "KEY", "valueFrom": secret["ARN"]}],
+        executionRoleArn="arn:aws:iam::123456789012:role/execution",
         readonlyRootFilesystem=True,
         user="10002",
         ulimits=[{"name": "nofile", "softLimit": 123, "hardLimit": 456}],
@@ -148,6 +151,8 @@ def test_a_container_is_what_its_definition_says(jobs):
     assert (facts["files"], facts["user"]) == (123, 10002)
     environment = facts["environment"]
     assert environment["MADE"] == "by\nhand"
+    assert environment["KEY"] == "told to nobody"
+    assert "told to nobody" not in json.dumps(job)
     assert environment["AWS_BATCH_JOB_ID"] == job_id
     assert environment["AWS_BATCH_JOB_ATTEMPT"] == "1"
     assert environment["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{jobs.aws.gateway.port}"

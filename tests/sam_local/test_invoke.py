@@ -1,5 +1,6 @@
 """Every file of events/ goes by `sam local invoke` to its function, in Lambda's own runtime."""
 
+import contextlib
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from local.deploy import STACK_IMAGE
 from local.docker import bridge_addresses
 from local.embedded import EmbeddedAws
-from local.sam import write_variables
+from local.sam import StartLambda, write_variables
 from local.sample import event
 from tests.embedded.story import ENDED, RAN, STOPPING, Story
 from tests.sam_local.sam import invoke, invoke_sample
@@ -52,9 +53,27 @@ def test_a_stop_is_put_with_its_reason(story, variables, stem, reason):
     assert story.stop()["reason"] == reason
 
 
+@pytest.fixture
+def nobody(tmp_path):
+    """An event about a run that there is not."""
+    path = tmp_path / "nobody.json"
+    path.write_text(json.dumps(event("detect_restarts") | {"run_id": "0" * 16}))
+    return path
+
+
 @pytest.mark.parametrize("story", [0], indirect=True)
-def test_a_function_that_fails_says_so_in_its_answer(story, variables, tmp_path):
-    nobody = tmp_path / "nobody.json"
-    nobody.write_text(json.dumps(event("detect_restarts") | {"run_id": "0" * 16}))
+def test_a_function_that_fails_says_so_in_its_answer(story, variables, nobody):
     answer = invoke("DetectRestartsFunction", nobody, variables)
     assert answer["errorType"] == "NotFound"
+
+
+@pytest.mark.parametrize("story", [0], indirect=True)
+def test_lambda_calls_it_a_failure_where_sam_does_not(story, variables, nobody, tmp_path):
+    functions = StartLambda(variables, story.aws.region, tmp_path / "sam.log")
+    with contextlib.closing(functions):
+        story.aws.lambdas.run_elsewhere(functions.call)
+        answer = story.aws.client("lambda").invoke(
+            FunctionName="drydock-detect-restarts", Payload=nobody.read_bytes()
+        )
+    assert answer["FunctionError"] == "Unhandled"
+    assert json.load(answer["Payload"])["errorType"] == "NotFound"

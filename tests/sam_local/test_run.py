@@ -4,6 +4,7 @@ The same run as processes, with nothing taken away, comes to the same.
 """
 
 import json
+import re
 import subprocess
 import sys
 
@@ -16,12 +17,13 @@ from tests.chaos.comparison import differences, picture
 from tests.containers.engine import WORKER, docker, make_image
 from tests.worker.programs.jobs import STEPS
 
-NUMBERS = [[str(number * number % prime) for number in range(250)] for prime in (7, 11, 13, 17)]
+# The first is done soon: then a machine is taken away that has most of the second still to do.
+NUMBERS = [[str(number * number % 17) for number in range(count)] for count in (20, 400, 300, 200)]
 
 
 @pytest.fixture
 def sample(tmp_path):
-    """A request with its inputs beside it: five seconds each, with a checkpoint now and then."""
+    """A request with its inputs beside it: a few seconds each, with a checkpoint now and then."""
     (tmp_path / "inputs").mkdir()
     for place, numbers in enumerate(NUMBERS):
         (tmp_path / "inputs" / f"{place}.txt").write_text("\n".join(numbers))
@@ -68,7 +70,10 @@ def test_a_run_in_containers_comes_to_what_it_comes_to_in_processes(sample, tmp_
     containers = tmp_path / "containers"
     printed = run(sample, containers, "--containers", make_image(WORKER))
     assert "Reclaiming machine i-" in printed
-    assert "(reclaimed): Essential container in task exited, exit code 1" in printed
+    # Told in time it ends with 1; else it ends with its machine.
+    assert re.search(
+        r"\(reclaimed\): (Essential container in task exited, exit code 1|Host EC2)", printed
+    ), printed
     assert "4 of 4 inputs settled: 4 done, 0 failed, 0 skipped, 0 remaining" in printed
 
     quiet = picture_of(sample, tmp_path / "processes")
