@@ -1,7 +1,8 @@
 """Search every scene through: ``python -m tests.simulation.exhaustion [--faults N] [SCENE ...]``.
 
 Prints for each scene how many histories there are, how many states, and what it took; a violation
-with its story and the script that replays it: ``--replay 0,0,1 --faults 1 SCENE``.
+with its story and the script that replays it: ``--replay 0,0,1 --faults 1 SCENE``. ``--record``
+searches each without a fault and with one, and writes its line of the table in docs/proof.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 
 from tests.simulation.explorer import Build, Explored, Script, Trail, Violated, explore, tell
 from tests.simulation.sameness import turns_begin_anew
@@ -21,6 +23,14 @@ from tests.simulation.scenes import SCENES
 from tests.simulation.stage import Scene, SceneWorld, crashes_and_lost_answers
 
 BY_NAME = {scene.name: scene for scene in SCENES}
+PAGE = Path(__file__).parents[2] / "docs" / "proof.md"
+BEGIN = "<!-- scenes: python -m tests.simulation.exhaustion --record -->\n"
+END = "<!-- end of scenes -->\n"
+_HEAD = (
+    "| scene | what is at once | histories | states | s "
+    "| with a fault: histories | states | s |\n|---|---|---|---|---|---|---|---|\n"
+)
+_DASHES = (" \u2013 ",) * 3
 
 
 @dataclass(frozen=True)
@@ -75,10 +85,26 @@ def _searched(name: str, faults: int) -> Searched:
     return Searched(name, faults, found, violated, time.process_time() - began)
 
 
-def _searches(names: list[str], faults: int | None, at_once: int) -> Iterator[Searched]:
-    wanted = [BY_NAME[name].faults if faults is None else faults for name in names]
+def _searches(names: list[str], wanted: list[int], at_once: int) -> Iterator[Searched]:
     with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_searched, names, wanted)
+
+
+def record(searched: Searched, page: Path = PAGE) -> None:
+    """Write what a search came to into its scene's line of the table in the docs."""
+    before, rest = page.read_text().split(BEGIN)
+    table, _, after = rest.partition(END)
+    cells = {line.split("|")[1].strip(): line.split("|")[3:9] for line in table.splitlines()[2:]}
+    found, at = searched.found, 3 * min(searched.faults, 1)
+    if found is not None:
+        told = (f"{found.histories:,}", f"{found.states:,}", f"{searched.cpu_s:,.0f}")
+        mine = cells.setdefault(searched.name, [*_DASHES, *_DASHES])
+        mine[at : at + 3] = [f" {each} " for each in told]
+    lines = (
+        f"| {scene.name} | {scene.says} |{'|'.join(cells.get(scene.name, _DASHES * 2))}|\n"
+        for scene in SCENES
+    )
+    page.write_text(before + BEGIN + _HEAD + "".join(lines) + END + after)
 
 
 def main() -> int:
@@ -88,6 +114,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, help="most faults in a history; else the scene's own")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="searches at once")
     parser.add_argument("--replay", help="tell one history: the numbers of its script, with commas")
+    parser.add_argument("--record", action="store_true", help="write the table of docs/proof.md")
     options = parser.parse_args()
     names = options.scenes or list(BY_NAME)
     if options.replay is not None:
@@ -97,9 +124,14 @@ def main() -> int:
         return 0
     sys.stdout.write(f"{'scene':40} faults  histories   states  turned back  CPU s\n")
     bad = 0
-    for searched in _searches(names, options.faults, options.jobs):
+    wanted = [BY_NAME[name].faults if options.faults is None else options.faults for name in names]
+    if options.record:
+        names, wanted = [*names, *names], [0] * len(names) + [1] * len(names)
+    for searched in _searches(names, wanted, options.jobs):
         sys.stdout.write(f"{searched}\n")
         sys.stdout.flush()
+        if options.record:
+            record(searched)
         bad += searched.found is None
     return 1 if bad else 0
 

@@ -1,4 +1,4 @@
-"""The scenes are searched through without faults, the small ones with one; and searches can fail.
+"""Some scenes are searched through without faults, the small ones with one; searches can fail.
 
 `make exhaust` searches all of them with a fault at every effect.
 """
@@ -24,12 +24,15 @@ LEAST = [
     ("sweep beside claim", 1, 150),
     ("two rounds", 0, 150),
     ("two submissions", 0, 120),
-    ("expired claim", 0, 25),
-    ("expired claim, submitted", 0, 60),
-    ("late abort", 0, 50),
+    ("expired claim", 1, 120),
+    ("expired claim, submitted", 1, 400),
+    ("late abort", 1, 400),
+    ("stop of a job", 1, 150),
     ("stop beside sweep", 0, 120),
-    ("two aggregations", 0, 15),
+    ("two aggregations", 1, 200),
+    ("two ends of an input", 1, 100),
     ("aggregation that voids", 0, 40),
+    ("two enumerate", 0, 400),
     ("upload delivered twice", 0, 90),
     ("pilot judged twice", 0, 25),
 ]
