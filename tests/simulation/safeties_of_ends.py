@@ -177,7 +177,8 @@ ENDS = (
         (
             Edit(
                 _STOPPING,
-                "    return Ended(terminated=_terminate(services, jobs, ABORTED))\n\n\ndef tell_of_broken(",
+                "    return Ended(terminated=_terminate(services, jobs, ABORTED))\n\n\n"
+                "def tell_of_broken(",
                 "    return Ended()\n\n\ndef tell_of_broken(",
             ),
             Edit(
