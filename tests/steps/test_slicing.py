@@ -181,6 +181,8 @@ def test_killed_after_any_write_and_started_again_the_manifest_is_the_same(monke
     monkeypatch.setattr(StoredStream, "chunks", lambda stream, size=7: chunks(stream, size))
     world = World(SHARD_SIZE="3")
     files = put_files(world, {"a.smi": 7, "b.sdf": 9})
+    # The first start alone registers what the jobs run in.
+    step_by_step(world, request(world, output=f"s3://{DATA}/before/"), 2)
     world.faults.arm(None)
     step_by_step(world, request(world, output=f"s3://{DATA}/whole/"), 2)
     count = world.faults.count
