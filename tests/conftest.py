@@ -6,6 +6,11 @@ import signal
 import socket
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, not whether something holds.
+settings.register_profile("drydock", deadline=None)
+settings.load_profile("drydock")
 
 # Set on import, before any test module is: clients read them when they are made.
 os.environ.update(
