@@ -66,17 +66,21 @@ class TaskDocument:
 def parse_task_document(body: bytes) -> TaskDocument:
     """Read a round's document.
 
+    What it says beyond this version's fields is left out: a run keeps the image that it began with,
+    and the functions that write its rounds may be newer.
+
     Raises:
         Malformed: the object is cut or is no task document.
     """
     try:
-        fields = json.loads(body)
+        said = json.loads(body)
+        fields = {name: said[name] for name in TaskDocument.__slots__ if name in said}
         assets = {name: _asset(asset) for name, asset in fields.pop("assets").items()}
         dockfiles = fields.pop("dockfiles")
         return TaskDocument(
             assets=assets,
             dockfiles=None if dockfiles is None else _asset(dockfiles),
-            variables=tuple(fields.pop("variables")),
+            variables=tuple(fields.pop("variables", ())),
             **fields,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:

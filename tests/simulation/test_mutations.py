@@ -10,6 +10,8 @@ from tests.simulation.mutations import MUTATIONS
 # changed; then so many others are tried.
 _HISTORIES = 60
 _AT_ONCE = 2
+# The first test waits for all of them.
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")

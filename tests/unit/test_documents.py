@@ -90,6 +90,12 @@ def test_a_document_reads_as_it_was_written_or_is_malformed(documents, parse, da
         parse(body[: data.draw(st.integers(0, len(body) - 1))])
 
 
+@given(tasks)
+def test_a_worker_leaves_out_what_newer_functions_say_of_a_round(document):
+    newer = json.loads(document.to_json()) | {"a_field_of_tomorrow": {"is": "set"}}
+    assert parse_task_document(json.dumps(newer).encode()) == document
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b"7", b"\xff", b'{"rounds":[{}]}'])
 @pytest.mark.parametrize("parse", [parse_run_document, parse_shard_document, parse_task_document])
 def test_anything_else_is_malformed(parse, body):
