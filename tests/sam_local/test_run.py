@@ -18,7 +18,7 @@ from tests.containers.engine import WORKER, docker, make_image
 from tests.worker.programs.jobs import STEPS
 
 # The first is done soon: then a machine is taken away that has most of the second still to do.
-NUMBERS = [[str(number * number % 17) for number in range(count)] for count in (20, 400, 300, 200)]
+NUMBERS = [[str(number * number % 17) for number in range(count)] for count in (20, 1000, 200, 100)]
 
 
 @pytest.fixture
