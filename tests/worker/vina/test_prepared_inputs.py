@@ -132,7 +132,10 @@ def test_an_input_none_of_whose_molecules_can_be_prepared_is_bad(shard, run):
 
 
 @pytest.mark.parametrize(
-    ("name", "body"), [("a.sdf", b"\n \n"), ("b.smi", b"# none\n"), ("c.tgz", tgz())]
+    ("name", "body"),
+    [("a.sdf", b"\n \n"), ("b.smi", b"# none\n"), ("c.tgz", tgz())],
+    # An archive holds the time it was made at, and names are to be the same in each process.
+    ids=["sdf", "smi", "tgz"],
 )
 def test_an_input_without_molecules_is_bad(shard, run, name, body):
     made = shard((f"in/{name}", body))
