@@ -14,6 +14,7 @@ from drydock.keys import ControlKeys, owner_claim, parse_job_name
 from drydock.run_document import RunDocument
 from drydock.shard_document import Round, ShardDocument, parse_shard_document
 from drydock.store import Store
+from drydock.tasks import parse_tasks
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -152,6 +153,26 @@ class Execution:
         return Snapshot(
             status, sum(sizes.values()), settled, max(rounds, default=0), self.children(run)
         )
+
+    def is_at_work(self, child: Child) -> bool:
+        """Whether an input of a child has no marker yet: its container may run on for a moment
+        when all have one.
+        """
+        run = self.run()
+        if run is None:
+            return False
+        sizes = self.shard_sizes(run) or {}
+        (found,) = (
+            each
+            for shard, each in self.rounds(run)
+            if (shard, each.number) == (child.shard, child.round)
+        )
+        key = ControlKeys(run.run_id).round_tasks(child.shard, child.round, found.unique)
+        tasks = parse_tasks(self._store.get(self._control, key).body)
+        pack = int(run.current.request["inputs_per_job"])
+        settled = list_markers(self._store, run, child.shard, sizes[child.shard]).speakers
+        own = tasks[child.index * pack : (child.index + 1) * pack]
+        return any(record.place not in settled for record in own)
 
     def children(self, run: RunDocument) -> tuple[Child, ...]:
         """What this execution's epoch submitted to Batch, child by child."""

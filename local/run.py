@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from drydock.uris import parse_s3_uri
 from local.deploy import STACK_IMAGE, Stack, deploy
 from local.docker import DockerError, bridge_addresses
 from local.embedded import DirectoryInUseError, EmbeddedAws
-from local.follow import Execution, Snapshot
+from local.follow import Child, Execution, Snapshot
 from local.history import save_history, warnings_of
 from local.progress import ProgressLine
 from local.report import Report
@@ -216,8 +216,8 @@ class _Story:
                     line.say(warning)
             if snapshot.status != "RUNNING":
                 return snapshot
-            if reclaim and _is_in_the_middle(snapshot):
-                machine = _busiest(snapshot)
+            machine = _to_reclaim(snapshot, execution.is_at_work) if reclaim else None
+            if machine is not None:
                 self._aws.batch.reclaim(machine, notice_s=NOTICE_S)
                 self._reclaimed.add(machine)
                 line.say(f"Reclaiming machine {machine}: Spot notice now, gone in {NOTICE_S:.0f} s")
@@ -317,11 +317,11 @@ def _neighbours(beside: Path, request: dict[str, Any]) -> Iterator[tuple[Path, s
             yield beside / name, uri
 
 
-def _is_in_the_middle(snapshot: Snapshot) -> bool:
-    """Whether taking a machine away shows something: work is done, and more is in flight."""
-    return snapshot.settled > 0 and len(snapshot.machines) == MACHINES
-
-
-def _busiest(snapshot: Snapshot) -> str:
-    """The machine whose container is at it longest: the first of the running children's."""
-    return min(snapshot.running, key=lambda child: (child.shard, child.index)).machine
+def _to_reclaim(snapshot: Snapshot, is_at_work: Callable[[Child], bool]) -> str | None:
+    """The machine to take away so that it shows something: work is done, more is in flight on each,
+    and this one's container is at it longest, the first of those with something left to do.
+    """
+    if not snapshot.settled or len(snapshot.machines) < MACHINES:
+        return None
+    running = sorted(snapshot.running, key=lambda child: (child.shard, child.index))
+    return next((child.machine for child in running if is_at_work(child)), None)

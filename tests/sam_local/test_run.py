@@ -4,6 +4,7 @@ The same run as processes, with nothing taken away, comes to the same.
 """
 
 import json
+import re
 import subprocess
 import sys
 
@@ -16,8 +17,10 @@ from tests.chaos.comparison import differences, picture
 from tests.containers.engine import WORKER, docker, make_image
 from tests.worker.programs.jobs import STEPS
 
-# The first is done soon: then a machine is taken away, if the command sees both at work in time.
-NUMBERS = [[str(number * number % 17) for number in range(count)] for count in (20, 400, 300, 200)]
+# The first is done soon. Then two of 20 seconds are under way at once, for long enough that the
+# command sees both machines at work, however busy this one is, and takes one of them away.
+COUNTS = (20, 1000, 1000, 20)
+NUMBERS = [[str(number * number % 17) for number in range(count)] for count in COUNTS]
 
 
 @pytest.fixture
@@ -68,6 +71,11 @@ def test_a_run_in_containers_comes_to_what_it_comes_to_in_processes(sample, tmp_
 
     containers = tmp_path / "containers"
     printed = run(sample, containers, "--containers", make_image(WORKER))
+    assert "Reclaiming machine i-" in printed
+    # Told in time it ends with 1; else it ends with its machine.
+    assert re.search(
+        r"\(reclaimed\): (Essential container in task exited, exit code 1|Host EC2)", printed
+    ), printed
     assert "4 of 4 inputs settled: 4 done, 0 failed, 0 skipped, 0 remaining" in printed
 
     quiet = picture_of(sample, tmp_path / "processes")

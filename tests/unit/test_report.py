@@ -10,7 +10,7 @@ from local.follow import Attempt, Child, Snapshot
 from local.history import NoHistory, find_history, show_history
 from local.progress import ProgressLine, in_words
 from local.report import Account
-from local.run import _busiest, _is_in_the_middle, _neighbours
+from local.run import _neighbours, _to_reclaim
 
 FIELDS = {
     "inputs": 5,
@@ -72,10 +72,17 @@ def test_without_a_terminal_only_news_is_printed():
 
 def test_a_machine_is_taken_away_when_work_is_done_and_both_work():
     both = (child(3, "i-1"), child(1, "i-2"))
-    assert _is_in_the_middle(Snapshot("RUNNING", 9, 1, 0, both))
-    assert not _is_in_the_middle(Snapshot("RUNNING", 9, 0, 0, both))
-    assert not _is_in_the_middle(Snapshot("RUNNING", 9, 1, 0, both[:1]))
-    assert _busiest(Snapshot("RUNNING", 9, 1, 0, both)) == "i-2"
+
+    def taken(settled, children, at_work=(1, 3)):
+        snapshot = Snapshot("RUNNING", 9, settled, 0, children)
+        return _to_reclaim(snapshot, lambda each: each.index in at_work)
+
+    assert taken(1, both) == "i-2"
+    assert taken(0, both) is None
+    assert taken(1, both[:1]) is None
+    # One that has only to end shows nothing.
+    assert taken(1, both, at_work=(3,)) == "i-1"
+    assert taken(1, both, at_work=()) is None
 
 
 def test_what_lies_beside_a_request_goes_where_the_request_names_it(tmp_path):
