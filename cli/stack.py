@@ -39,7 +39,7 @@ def stack_on_aws(name: str) -> Stack:
         found = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     except (ClientError, BotoCoreError) as error:
         raise StackNotFound(
-            f"CloudFormation has no stack {name!r} for these credentials: {error} "
+            f"CloudFormation tells nothing of a stack {name!r}: {error} "
             "(--stack names another, --embedded a folder of the embedded AWS)"
         ) from error
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
