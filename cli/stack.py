@@ -7,9 +7,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
 
 # What an embedded AWS leaves in its folder for as long as it runs.
 EMBEDDED_FILE = "stack.json"
@@ -36,7 +40,7 @@ def stack_on_aws(name: str) -> Stack:
         StackNotFound: there is none, or CloudFormation does not answer.
     """
     try:
-        found = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        found = _cloudformation().describe_stacks(StackName=name)["Stacks"][0]
     except (ClientError, BotoCoreError) as error:
         raise StackNotFound(
             f"CloudFormation tells nothing of a stack {name!r}: {error} "
@@ -62,6 +66,10 @@ def embedded_stack(directory: Path) -> Stack:
         ) from error
     os.environ.update(told["environment"])
     return _stack(told["outputs"], str(path))
+
+
+def _cloudformation() -> CloudFormationClient:
+    return boto3.client("cloudformation")
 
 
 def _stack(outputs: Mapping[str, str], where: str) -> Stack:

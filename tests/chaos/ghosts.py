@@ -4,6 +4,7 @@ To Batch the attempt has ended as with any machine that is gone, and the next on
 process of the old one lives, sees its signals and its S3, and finishes whenever it does.
 """
 
+from local.batch.launching import Ended
 from local.batch.scheduler import Scheduler
 
 
@@ -13,16 +14,18 @@ class Ghosts:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._ghosts: list = []
-        self._exited, self._take_away = scheduler._exited, scheduler._take_away
+        self._ended, self._take_away = scheduler._ended, scheduler._take_away
         self._clean = scheduler._launcher.clean
-        scheduler._exited, scheduler._take_away = self._note_exit, self._note_machine
+        scheduler._ended, scheduler._take_away = self._note_end, self._note_machine
         object.__setattr__(scheduler._launcher, "clean", self._clean_dead)
 
     def make(self, job_id: str) -> bool:
         """Let Batch lose the machine of a job that runs; False when none runs any more."""
         with self._scheduler.lock:
             attempt = self._scheduler.running.get(job_id)
-            if attempt is None or not attempt.handle.pid or attempt.stopped is not None:
+            if attempt is None or attempt.stopped is not None:
+                return False
+            if attempt.handle is None or not attempt.handle.pid:
                 return False
             self._ghosts.append(attempt)
             reason = f"Host EC2 (instance {attempt.machine.id}) terminated."
@@ -34,9 +37,9 @@ class Ghosts:
         """How many work on."""
         return sum(1 for each in list(self._ghosts) if not each.handle.ended.is_set())
 
-    def _note_exit(self, attempt, code: int) -> None:
+    def _note_end(self, attempt, ended: Ended) -> None:
         if attempt not in self._ghosts:
-            self._exited(attempt, code)
+            self._ended(attempt, ended)
             return
         self._clean(attempt.job, attempt.number)
 

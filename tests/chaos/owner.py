@@ -68,7 +68,7 @@ class Owner:
         aws.bus._deliver = FaultyDelivery(
             aws.bus._deliver, weather=self._weather, seed=settings.seed, story=self._story
         )
-        self._make_strange(aws.batch._processes, self._twists_of_worker)
+        self._make_strange(aws.batch._launcher.processes, self._twists_of_worker)
         self._make_strange(aws.lambdas._warm, self._twists_of_handler)
         self._kill_handlers()
         self._ghosts = Ghosts(aws.batch._scheduler)
@@ -105,7 +105,7 @@ class Owner:
             return [
                 {"pid": each.handle.pid, "job": job, "machine": each.machine.id}
                 for job, each in scheduler.running.items()
-                if each.handle.pid and not each.handle.ended.is_set()
+                if each.handle and each.handle.pid and not each.handle.ended.is_set()
             ]
 
     def do_machines(self) -> list:
@@ -158,7 +158,7 @@ class Owner:
         """Processes of workers and handlers that run."""
         handles = [
             handle
-            for processes in (self._aws.batch._processes, self._aws.lambdas._warm)
+            for processes in (self._aws.batch._launcher.processes, self._aws.lambdas._warm)
             for handle, _ in list(processes._handles.values())
         ]
         return [each.pid for each in handles if each.pid]

@@ -7,23 +7,40 @@ import sys
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 from click.testing import CliRunner
 
+from cli import stack
 from cli.__main__ import main
 from cli.stack import StackNotFound, embedded_stack, stack_on_aws
 
-TEMPLATE = {
-    "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-    "Outputs": {
-        name: {"Value": value}
-        for name, value in {
-            "ControlBucket": "drydock-control",
-            "StateMachineArn": "arn:aws:states:us-east-1:1:stateMachine:drydock-run",
-            "StopRunFunction": "drydock-stop",
-            "VcpuHourUsd": "0.05",
-        }.items()
-    },
+OUTPUTS = {
+    "ControlBucket": "drydock-control",
+    "StateMachineArn": "arn:aws:states:us-east-1:1:stateMachine:drydock-run",
+    "StopRunFunction": "drydock-stop",
+    "VcpuHourUsd": "0.05",
 }
+
+
+@pytest.fixture
+def cloudformation(monkeypatch):
+    """CloudFormation with the stacks `lab` and `other`, of which the latter is none of ours."""
+    client = boto3.client("cloudformation", region_name="us-east-1")
+    with Stubber(client) as stubber:
+        monkeypatch.setattr(stack, "_cloudformation", lambda: client)
+
+        def has(name, outputs):
+            described = {
+                "StackName": name,
+                "CreationTime": "2026-11-21T00:00:00Z",
+                "StackStatus": "CREATE_COMPLETE",
+                "Outputs": [
+                    {"OutputKey": key, "OutputValue": value} for key, value in outputs.items()
+                ],
+            }
+            stubber.add_response("describe_stacks", {"Stacks": [described]}, {"StackName": name})
+
+        yield has, stubber
 
 
 @pytest.fixture(autouse=True)
@@ -31,19 +48,26 @@ def _region(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 
-def test_a_stack_is_found_by_its_name(world):
-    client = boto3.client("cloudformation")
-    client.create_stack(StackName="lab", TemplateBody=json.dumps(TEMPLATE))
+def test_a_stack_is_found_by_its_name(cloudformation):
+    has, _ = cloudformation
+    has("lab", OUTPUTS)
     found = stack_on_aws("lab")
     assert (found.control_bucket, found.vcpu_hour_usd) == ("drydock-control", 0.05)
 
 
-def test_a_stack_that_is_none_of_ours_is_refused(world):
-    client = boto3.client("cloudformation")
-    bare = {"Resources": TEMPLATE["Resources"]}
-    client.create_stack(StackName="other", TemplateBody=json.dumps(bare))
+def test_a_stack_that_is_none_of_ours_is_refused(cloudformation):
+    has, _ = cloudformation
+    has("other", {"Bucket": "b"})
     with pytest.raises(StackNotFound, match="'other' is none of drydock's"):
         stack_on_aws("other")
+
+
+def test_what_cloudformation_says_of_no_stack_is_told(cloudformation):
+    _, stubber = cloudformation
+    message = "Stack with id lab does not exist"
+    stubber.add_client_error("describe_stacks", "ValidationError", message)
+    with pytest.raises(StackNotFound, match=r"'lab': .*Stack with id lab does not exist"):
+        stack_on_aws("lab")
 
 
 def test_no_embedded_aws_is_said_with_what_starts_one(tmp_path):
@@ -51,9 +75,9 @@ def test_no_embedded_aws_is_said_with_what_starts_one(tmp_path):
         embedded_stack(tmp_path)
 
 
-def test_status_on_aws_of_a_run_whose_execution_is_gone(world):
-    client = boto3.client("cloudformation")
-    client.create_stack(StackName="lab", TemplateBody=json.dumps(TEMPLATE))
+def test_status_of_a_run_whose_execution_is_gone(world, cloudformation):
+    has, _ = cloudformation
+    has("lab", OUTPUTS)
     world.inputs(3)
     run_id = world.start()
     answer = CliRunner().invoke(main, ["--stack", "lab", "status", run_id, "--json"])
