@@ -10,6 +10,7 @@ from pathlib import Path
 from cli.look import Doors, run_of
 from drydock.concurrency import each
 from drydock.detection import run_keys
+from drydock.errors import Malformed
 from drydock.store import Listed
 
 _AT_ONCE = 8
@@ -50,12 +51,13 @@ def fetch(doors: Doors, run_id: str, folder: Path, told: Callable[[int], None]) 
 
     Raises:
         RunNotFound: there is no such run in this stack.
+        Malformed: a key would lead out of the folder.
         OSError: the folder cannot be written to.
     """
     bucket, prefix, files = results_of(doors, run_id)
 
     def bring(found: Listed) -> int:
-        path = folder / found.key.removeprefix(prefix)
+        path = _within(folder, found.key.removeprefix(prefix))
         size = 0 if _is_here(path, found) else _bring(doors, bucket, found, path)
         told(found.size)
         return size
@@ -63,6 +65,14 @@ def fetch(doors: Doors, run_id: str, folder: Path, told: Callable[[int], None]) 
     sizes = each(bring, files, readers=_AT_ONCE)
     brought = [size for size in sizes if size]
     return Fetched(len(brought), len(files) - len(brought), sum(brought))
+
+
+def _within(folder: Path, name: str) -> Path:
+    """Anybody who may write to the bucket may have put any key there."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise Malformed(f"{name!r} among the results would lead out of {folder}")
+    return path
 
 
 def _bring(doors: Doors, bucket: str, found: Listed, path: Path) -> int:

@@ -3,7 +3,7 @@
 import pytest
 
 from cli.fetch import fetch
-from drydock.errors import Changed
+from drydock.errors import Changed, Malformed
 from tests.steps.world import DATA
 
 
@@ -43,3 +43,10 @@ def test_a_file_that_is_replaced_meanwhile_is_never_half_of_each(
     with pytest.raises(Changed):
         fetch(doors, run_id, tmp_path, lambda size: None)
     assert not (tmp_path / "top.csv").exists()
+
+
+def test_a_key_that_leads_out_of_the_folder_is_refused(world, doors, run_id, tmp_path):
+    world.put(DATA, "out/results/../../away", b"x")
+    with pytest.raises(Malformed, match="would lead out of"):
+        fetch(doors, run_id, tmp_path / "here" / "results", lambda size: None)
+    assert not (tmp_path / "away").exists()
