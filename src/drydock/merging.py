@@ -19,7 +19,7 @@ from drydock.ledger import SPOOLED_BYTES, Ledger
 from drydock.ranking import Ranked, Ranking, parse_ranked
 from drydock.run_document import RunDocument
 from drydock.services import Services
-from drydock.tables import FAILURE_COLUMNS, csv_bytes, top_csv
+from drydock.tables import FAILURE_COLUMNS, csv_bytes, top_csv, top_inputs
 
 # Of so many shards the accounts are held in memory at a time.
 _AT_A_TIME = 256
@@ -45,7 +45,7 @@ def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]
         ended = verdict(accounts, stop.reason if stop else None, stop.text if stop else None)
         best = _best(services, run, ledger.turns)
         if accounts.knows_molecules:
-            _write(services, run, "top.csv", top_csv(best), "text/csv")
+            _write_best(services, run, best)
         _write_poses(services, run, best)
         _write_failures(services, run, ledger.turns)
         _write(services, run, "run.json", _provenance(run), "application/json")
@@ -98,6 +98,14 @@ def _best(services: Services, run: RunDocument, turns: dict[int, int]) -> list[R
             lines = _lines(services, run, top_key(run, shard, turn))
             ranking.add_sorted(parse_ranked(lines))
     return ranking.best()
+
+
+def _write_best(services: Services, run: RunDocument, best: list[Ranked]) -> None:
+    request = run.current.request
+    are_slices = request["records_per_input"] is not None
+    inputs = top_inputs(request["name"], best, are_slices=are_slices)
+    _write(services, run, "top.csv", top_csv(best), "text/csv")
+    _write(services, run, "top_inputs.txt", inputs, "text/plain")
 
 
 def _lines(services: Services, run: RunDocument, key: str) -> Iterator[str]:

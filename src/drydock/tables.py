@@ -57,6 +57,34 @@ def top_csv(best: Iterable[Ranked]) -> bytes:
     return csv_bytes(["rank", "id", "score", "smiles", "input", "index"], rows)
 
 
+_HEADING = """\
+# The inputs that the best molecules of {name} come from: of the best molecule first, each once.
+# The next request takes this file as its input.
+"""
+_OF_SLICES = """\
+# The inputs were slices of files. A file is named once, whole: top.csv has the index of the slice
+# that a molecule is of, manifest/<shard>.tsv the bytes of each, poses.* the molecules alone.
+"""
+
+
+def top_inputs(name: str, best: Iterable[Ranked], *, are_slices: bool) -> bytes:
+    """The inputs that the best molecules come from, as a list that a request takes as its input.
+
+    The same molecules make the same bytes, so that nothing that rests on them changes when a run
+    is started again. A key that no line can say is a comment.
+    """
+    rows = (json.loads(found.row.split("\t", 2)[2]) for found in best)
+    uris = dict.fromkeys(str(row["input"]) for row in rows if row.get("input"))
+    heading = _HEADING.format(name=name) + (_OF_SLICES if are_slices else "")
+    return "".join((heading, *map(_list_line, uris))).encode()
+
+
+def _list_line(uri: str) -> str:
+    # A list's lines are read without the blanks at their ends.
+    is_sayable = "\n" not in uri and uri.encode().strip() == uri.encode()
+    return f"{uri}\n" if is_sayable else f"# No line can say this key: {json.dumps(uri)}\n"
+
+
 FAILURE_COLUMNS = ("index", "input", "class", "reason", "exit_code", "epoch", "log_stream")
 
 

@@ -130,6 +130,56 @@ def test_a_shard_whose_item_died_tells_of_its_rounds(world, run_id):
     assert (accounting["rounds"], accounting["jobs"], accounting["remaining"]) == (2, 8, 6)
 
 
+def listed(world):
+    """The lines of the list that the next run takes."""
+    return world.get(DATA, "out/results/top_inputs.txt").decode().split("\n")
+
+
+def uris(world):
+    return [line for line in listed(world) if line and not line.startswith("#")]
+
+
+def test_the_inputs_of_the_best_are_a_list_for_the_next_run(world, run_id):
+    for shard in range(3):
+        settle(world, run_id, shard)
+    merge(world, run_id)
+    assert uris(world) == [row["input"] for row in table(world, "top.csv")]
+    assert listed(world)[0] == (
+        "# The inputs that the best molecules of a-run come from: of the best molecule first, each "
+        "once."
+    )
+    world.executions.running.clear()
+    refined = {"name": "refined", "output": f"s3://{DATA}/refined/", "keep_top": 3}
+    taken = world.start("next", input=f"s3://{DATA}/out/results/top_inputs.txt", **refined)
+    records = [record for shard in range(3) for record in world.records(taken, shard)]
+    assert [record.uri for record in records] == uris(world)
+
+
+def test_only_inputs_of_molecules_that_are_kept_are_listed_and_each_once(world):
+    world.inputs(4)
+    run_id = world.start(keep_top=2)
+    world.submit(run_id, token="t")
+    (job,) = world.batch.live()
+    for child, score in enumerate((-1.0, -9.0, -2.0, -8.0)):
+        document, records = world.child(job, child)
+        world.settle(document, records[0], score=score)
+    resubmit_interrupted(world.services, world.ended(job))
+    world.aggregate(run_id)
+    merge(world, run_id)
+    assert uris(world) == [f"s3://{DATA}/input/001.pdbqt", f"s3://{DATA}/input/003.pdbqt"]
+
+
+def test_the_list_of_inputs_is_the_same_bytes_when_a_run_is_started_again(world, run_id):
+    for shard in range(3):
+        settle(world, run_id, shard)
+    merge(world, run_id)
+    first = world.get(DATA, "out/results/top_inputs.txt")
+    world.executions.running.clear()
+    world.start("two")
+    merge(world, run_id)
+    assert world.get(DATA, "out/results/top_inputs.txt") == first
+
+
 def poses(world):
     """The names of the files of poses."""
     found = world.store.list(DATA, "out/results/poses")
@@ -292,6 +342,7 @@ def test_a_run_with_nothing_to_show_has_its_files_all_the_same(world, run_id):
     assert table(world, "top.csv") == []
     assert table(world, "failures.csv") == []
     assert poses(world) == []
+    assert uris(world) == []
 
 
 def test_the_superseded_may_not_merge(world, run_id):
