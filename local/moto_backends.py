@@ -80,12 +80,22 @@ def execution(arn: str) -> Any:
 
 
 def abort(execution: Any, error: str | None, cause: str | None) -> None:
-    """Give a stopped execution its status now, with its reason."""
+    """Give a stopped execution its status now, with its reason.
+
+    What the interpreter finds at its own end no longer counts: a stop in the middle of a state's
+    beginning makes it see an error of its own, and call the execution FAILED.
+    """
     from moto.stepfunctions.parser.api import ExecutionStatus  # noqa: PLC0415
 
+    execution.exec_worker._execution_communication = _Unheard()  # noqa: SLF001
     execution.error, execution.cause = error, cause
     execution.stop_date = datetime.now(UTC)
     execution.exec_status = ExecutionStatus.ABORTED
+
+
+class _Unheard:
+    def terminated(self) -> None:
+        """Do nothing: the execution has ended before its interpreter."""
 
 
 def _backend(service: Any, region: str) -> Any:

@@ -27,19 +27,11 @@ REGION = "us-east-1"
 
 _MATTER = ROOT / "examples" / "vina"
 _LIGANDS = ("aspirin", "caffeine")
-# The execution that owns the run goes on for as long as anybody may want to call; those that
-# uploads start have nothing to do.
+# The execution that owns the run goes on for as long as anybody may want to call; so do those that
+# uploads start, which nobody asks about.
 _WAITING = {
-    "StartAt": "IsSample",
-    "States": {
-        "IsSample": {
-            "Type": "Choice",
-            "Choices": [{"Variable": "$.wait", "IsPresent": True, "Next": "Waiting"}],
-            "Default": "Done",
-        },
-        "Waiting": {"Type": "Wait", "Seconds": 31_536_000, "End": True},
-        "Done": {"Type": "Succeed"},
-    },
+    "StartAt": "Waiting",
+    "States": {"Waiting": {"Type": "Wait", "Seconds": 31_536_000, "End": True}},
 }
 
 
@@ -61,7 +53,7 @@ class Sample:
         machine = stack.state_machine_arn
         states.update_state_machine(stateMachineArn=machine, definition=json.dumps(_WAITING))
         name = self._upload["execution"].rpartition(":")[2]
-        states.start_execution(stateMachineArn=machine, name=name, input='{"wait": true}')
+        states.start_execution(stateMachineArn=machine, name=name)
 
     def lay(self) -> None:
         """Put its data and its upload there, and take away what an earlier time left of it."""

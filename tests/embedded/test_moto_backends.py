@@ -57,6 +57,24 @@ def test_an_execution_can_be_found_and_has_what_its_events_need(aws, eventually)
     assert execution.stop_date >= execution.start_date
 
 
+def test_what_the_interpreter_finds_after_a_stop_changes_nothing(aws):
+    waiting = {"Type": "Wait", "Seconds": 600, "End": True}
+    machine = {"StartAt": "A", "States": {"A": waiting}}
+    arn = aws.create_state_machine(StateMachineSpec("stopped-and-late", machine))
+    states = aws.client("stepfunctions")
+    started = states.start_execution(stateMachineArn=arn, input="{}")
+    execution = moto_backends.execution(started["executionArn"])
+    states.stop_execution(executionArn=started["executionArn"], error="Stopped", cause="by hand")
+    execution.exec_worker.env.set_error({"error": "States.Runtime", "cause": "late"})
+    execution.exec_worker._execution_communication.terminated()
+    described = states.describe_execution(executionArn=started["executionArn"])
+    assert [described[name] for name in ("status", "error", "cause")] == [
+        "ABORTED",
+        "Stopped",
+        "by hand",
+    ]
+
+
 def test_the_interpreter_comes_without_ec2():
     """The start is a second shorter for it; the enumeration it wants is moto's own."""
     script = (
