@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cli.look import Doors, is_final, run_of, shard_sizes
-from drydock.aggregation import Written, read_accounts, top_key
+from drydock.aggregation import Written, read_accounts
 from drydock.concurrency import each
 from drydock.detection import list_markers, run_keys
 from drydock.errors import Malformed, NotFound
 from drydock.markers import parse_done, parse_marker_name
 from drydock.ranking import Ranked, Ranking, parse_ranked
 from drydock.run_document import RunDocument
+from drydock.shard_tables import top_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,39 +4,41 @@ A large shard takes several turns; where one ends depends on the outcome alone, 
 so that a turn done twice writes the same objects.
 """
 
-import gzip
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from drydock.accounting import Accounts, parse_accounts
-from drydock.concurrency import each
 from drydock.detection import list_markers, run_keys, shard_inputs
 from drydock.documents import Documents, Versioned
 from drydock.effort import Effort
 from drydock.errors import Conflict, Malformed, NotFound
+from drydock.histogram import Histogram, parse_histogram
 from drydock.keys import ControlKeys
 from drydock.markers import fingerprint, late_markers
 from drydock.outcome import (
     Settled,
     collect,
     encode_outcome,
-    outputs_of,
     parse_outcome,
     skip_again,
     void,
 )
-from drydock.ranking import Ranking
 from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.shard_document import ShardDocument, freeze
 from drydock.shard_document import void as void_markers
-from drydock.shard_effort import shard_effort
+from drydock.shard_effort import shard_took
+from drydock.shard_tables import (
+    all_scores,
+    keep_scores,
+    remove_old_turns,
+    write_failures,
+    write_tables,
+)
 from drydock.store import Store
-from drydock.tables import FAILURE_COLUMNS, csv_bytes, ranked_row, scores_parquet
-from drydock.tasks import parse_tasks
+from drydock.timeline import History, history_of, parse_history
 
 ROWS_PER_TURN = 200_000
 ACCOUNTS = "accounts.json"
@@ -56,7 +58,8 @@ class Turn:
 class Written:
     """A shard's accounts as they lie in S3: made in which epoch, of which outcome, with what.
 
-    ``speakers`` is the fingerprint of the markers that spoke.
+    ``speakers`` is the fingerprint of the markers that spoke. ``scores`` says how the scores are
+    distributed, ``history`` when the shard was worked on; earlier versions wrote neither.
     """
 
     epoch: int
@@ -65,6 +68,25 @@ class Written:
     keep_top: int
     speakers: str
     accounts: Accounts
+    scores: Histogram | None = None
+    history: History | None = None
+
+    def to_json(self) -> bytes:
+        """The object's bytes."""
+        told = asdict(self)
+        told["scores"] = None if self.scores is None else self.scores.as_json()
+        told["history"] = None if self.history is None else self.history.as_json()
+        return json.dumps(told, indent=2).encode()
+
+
+def _parse_written(body: bytes) -> Written:
+    fields = json.loads(body)
+    scores, history = fields.pop("scores", None), fields.pop("history", None)
+    return Written(
+        **{**fields, "accounts": parse_accounts(fields["accounts"])},
+        scores=None if scores is None else parse_histogram(scores),
+        history=None if history is None else parse_history(history),
+    )
 
 
 def aggregate_shard(
@@ -131,9 +153,8 @@ def read_accounts(store: Store, run: RunDocument, shard: int) -> Written | None:
     """
     key = run_keys(run).shard_results_folder(shard) + ACCOUNTS
     try:
-        fields = json.loads(store.get(run.output_bucket, key).body)
-        found = Written(**{**fields, "accounts": parse_accounts(fields["accounts"])})
-    except (NotFound, Malformed, ValueError, TypeError, KeyError):
+        found = _parse_written(store.get(run.output_bucket, key).body)
+    except (NotFound, Malformed, ValueError, TypeError, KeyError, AttributeError):
         return None
     is_own = str(found.outcome).startswith(ControlKeys(run.run_id).root)
     return found if is_own else None
@@ -220,21 +241,24 @@ def _one_turn(
     outcome = services.store.get(services.settings.control_bucket, str(cursor["outcome"]))
     settled = parse_outcome(outcome.body)
     turn = next(turns(settled, int(cursor["first"]), int(cursor["turn"])))
-    _write_tables(services, run, document.shard, settled[turn.first : turn.after], turn.number)
+    some = settled[turn.first : turn.after]
+    scores = write_tables(services, run, document.shard, some, turn.number)
     if turn.after < len(settled):
+        keep_scores(services, run, document.shard, turn.number, scores)
         return {
             "status": "more",
             "cursor": cursor | {"first": turn.after, "turn": turn.number + 1},
         }
+    took = shard_took(services, run, document, settled)
     accounts = _accounts(
         document,
         settled,
         strange=int(cursor.get("strange", 0)),
         late=_late(services, run, document, settled),
-        effort=shard_effort(services, run, document, settled),
+        effort=took.effort,
     )
-    _write_failures(services, run, document.shard, settled)
-    _remove_old_turns(services, run, document.shard, turn.number)
+    write_failures(services, run, document.shard, settled)
+    remove_old_turns(services, run, document.shard, turn.number)
     written = Written(
         epoch=run.epoch,
         outcome=str(cursor["outcome"]),
@@ -242,6 +266,8 @@ def _one_turn(
         keep_top=_keep_top(run),
         speakers=fingerprint((each.place, each.marker, each.etag) for each in settled),
         accounts=accounts,
+        scores=all_scores(services, run, document.shard, turn.number, scores),
+        history=history_of(document.rounds, took.moments),
     )
     _write_accounts(services, run, document.shard, written)
     return _aggregated(accounts) | {"took": _took(services, run, accounts)}
@@ -249,50 +275,7 @@ def _one_turn(
 
 def _write_accounts(services: Services, run: RunDocument, shard: int, written: Written) -> None:
     key = run_keys(run).shard_results_folder(shard) + ACCOUNTS
-    services.store.put(run.output_bucket, key, json.dumps(asdict(written), indent=2).encode())
-
-
-def scores_key(run: RunDocument, shard: int, turn: int) -> str:
-    """Where a turn's score table lies."""
-    return run_keys(run).result(f"scores/shard={shard:06d}/{turn:05d}.parquet")
-
-
-def top_key(run: RunDocument, shard: int, turn: int) -> str:
-    """Where a turn's best molecules lie, best first."""
-    return run_keys(run).shard_results_folder(shard) + f"top-{turn:05d}.tsv"
-
-
-def _write_tables(
-    services: Services, run: RunDocument, shard: int, settled: list[Settled], turn: int
-) -> None:
-    keys = [
-        output.key
-        for each in settled
-        if each.summary is not None
-        for output in outputs_of(each.summary, "scores")
-    ]
-    ranking = Ranking(_keep_top(run))
-    rows: list[dict[str, Any]] = []
-    for found in each(lambda key: _read_rows(services, run.output_bucket, key), keys):
-        rows.extend(found)
-    for row in rows:
-        if row.get("score") is not None and math.isfinite(row["score"]):
-            ranking.add(ranked_row(row))
-    store = services.store
-    if rows:
-        store.put(run.output_bucket, scores_key(run, shard, turn), scores_parquet(rows))
-    else:
-        store.delete(run.output_bucket, scores_key(run, shard, turn))
-    top = "".join(found.row for found in ranking.best()).encode()
-    store.put(run.output_bucket, top_key(run, shard, turn), top)
-
-
-def _read_rows(services: Services, bucket: str, key: str) -> list[dict[str, Any]]:
-    body = services.store.get(bucket, key).body
-    try:
-        return [json.loads(line) for line in gzip.decompress(body).splitlines()]
-    except (OSError, EOFError, ValueError) as error:
-        raise Malformed(f"s3://{bucket}/{key} is no table of scores") from error
+    services.store.put(run.output_bucket, key, written.to_json())
 
 
 def _late(
@@ -359,40 +342,3 @@ def _texts(document: ShardDocument) -> dict[str, str]:
         if round_.epoch == document.epoch:
             told |= round_.texts
     return dict(sorted(told.items())[:_MAX_TEXTS])
-
-
-def failures_key(run: RunDocument, shard: int) -> str:
-    """Where a shard's failed inputs lie, one row each."""
-    return run_keys(run).shard_results_folder(shard) + "failures.csv"
-
-
-def _write_failures(
-    services: Services, run: RunDocument, shard: int, settled: list[Settled]
-) -> None:
-    manifest = services.store.get(run.output_bucket, run_keys(run).manifest_tasks(shard))
-    records = parse_tasks(manifest.body)
-    rows = [
-        [
-            failure.index,
-            records[failure.place].uri,
-            failure.failure_class,
-            failure.reason,
-            "" if failure.exit_code is None else failure.exit_code,
-            failure.epoch,
-            failure.log_stream or "",
-        ]
-        for failure in (each.failure for each in settled)
-        if failure is not None
-    ]
-    body = csv_bytes(FAILURE_COLUMNS, rows)
-    services.store.put(run.output_bucket, failures_key(run, shard), body, content_type="text/csv")
-
-
-def _remove_old_turns(services: Services, run: RunDocument, shard: int, last: int) -> None:
-    """Remove what an earlier, longer aggregation of the same shard left."""
-    store, bucket = services.store, run.output_bucket
-    for first in (scores_key(run, shard, last), top_key(run, shard, last)):
-        folder = first.rpartition("/")[0] + "/"
-        for found in store.list(bucket, folder, start_after=first):
-            if found.key.rpartition(".")[2] == first.rpartition(".")[2]:
-                store.delete(bucket, found.key)

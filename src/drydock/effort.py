@@ -182,6 +182,16 @@ def _of_round(
     )
 
 
+def interrupted_at(children: Iterable[Child]) -> list[tuple[str, float]]:
+    """The class and the time of each attempt that did not end well, where Batch tells the time."""
+    return [
+        (failure_class, attempt.stopped_at)
+        for child in children
+        for attempt in child.attempts
+        if attempt.stopped_at is not None and (failure_class := _class_of(attempt)) is not None
+    ]
+
+
 def _class_of(attempt: AttemptView) -> str | None:
     """The class of an attempt's end; None when its container ended well."""
     if attempt.exit_code == 0:

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from drydock import __version__
 from drydock.accounting import Accounts, verdict
-from drydock.aggregation import failures_key, read_accounts, top_key, valid_accounts
+from drydock.aggregation import read_accounts, valid_accounts
 from drydock.concurrency import each
 from drydock.detection import run_keys
 from drydock.documents import Documents
@@ -19,6 +19,7 @@ from drydock.ledger import SPOOLED_BYTES, Ledger
 from drydock.ranking import Ranked, Ranking, parse_ranked
 from drydock.run_document import RunDocument
 from drydock.services import Services
+from drydock.shard_tables import failures_key, top_key
 from drydock.tables import FAILURE_COLUMNS, csv_bytes, top_csv, top_inputs
 
 # Of so many shards the accounts are held in memory at a time.

@@ -5,11 +5,20 @@ what Batch does not answer: the figures are then said to be ``at_least``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 
 from drydock.concurrency import each as each_of
 from drydock.detection import run_keys
-from drydock.effort import Child, Effort, Witnessed, array_of, tally, witness
+from drydock.effort import (
+    Child,
+    Effort,
+    Witnessed,
+    array_of,
+    interrupted_at,
+    tally,
+    witness,
+)
 from drydock.ends import verdict_of
 from drydock.errors import Malformed, NotFound, ServiceUnavailable
 from drydock.job_views import FailedChild
@@ -35,10 +44,18 @@ _CHILDREN_A_CALL = 100
 _MAX_RECORDS = 2000
 
 
-def shard_effort(
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a shard took, and when attempts did not end well, by class, as far as Batch told."""
+
+    effort: Effort
+    moments: list[tuple[str, float]]
+
+
+def shard_took(
     services: Services, run: RunDocument, document: ShardDocument, settled: Sequence[Settled]
-) -> Effort:
-    """What the shard took."""
+) -> Took:
+    """What the shard took, as far as it is known."""
     parts = chain(_parts(settled), _unfinished(services, run, document, settled))
     witnessed = witness(_settled_by(settled), parts)
     try:
@@ -47,7 +64,8 @@ def shard_effort(
         children = {}
     remains = len(settled) < document.inputs
     reopened = frozenset(run.reopened.values())
-    return tally(document.rounds, witnessed, children, remains=remains, reopened=reopened)
+    effort = tally(document.rounds, witnessed, children, remains=remains, reopened=reopened)
+    return Took(effort, interrupted_at(children.values()))
 
 
 def _settled_by(settled: Iterable[Settled]) -> Iterator[tuple[str | None, int | None]]:

@@ -16,6 +16,8 @@ PURE = {
     *("cutters", "records"),
     # What a run will cost, and costs.
     *("budget", "pilot"),
+    # What a run's page shows.
+    *("histogram", "timeline"),
 }
 # Where the world's data come in: each with the one library that it is there for.
 TOOLS = ("tool", "vina", "dock38", "openmm", "program", "script", "command")
@@ -32,6 +34,7 @@ STEPS = {
     *("enumeration", "inputs", "intake", "ledger", "merging", "opening", "outcome"),
     *("resubmission", "retiring", "shard_effort", "slicing", "stopping", "stops", "submission"),
     *("judging", "spending"),
+    "shard_tables",
 }
 IMPURE_STDLIB = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "datetime"}
 # urllib3 carries what botocore reads, and some of its errors come through.
