@@ -1,5 +1,7 @@
 """What the tests of EnumerateInputs ask of a world."""
 
+import json
+
 import pytest
 
 from drydock.errors import RequestRejected
