@@ -255,12 +255,15 @@ def test_outputs_name_what_a_user_needs():
     } <= set(written()["Outputs"])
 
 
-@pytest.mark.parametrize("action", ["states:SendTaskSuccess", "batch:SubmitJob"])
-def test_only_what_advances_a_shard_may(action):
+@pytest.mark.parametrize(
+    ("action", "people"), [("states:SendTaskSuccess", []), ("batch:SubmitJob", ["SubmitterPolicy"])]
+)
+def test_only_what_advances_a_shard_may(action, people):
     policies = of_type("AWS::IAM::ManagedPolicy")
     roles = of_type("AWS::IAM::Role")
     assert [name for name, policy in policies.items() if action in json.dumps(policy)] == [
-        "AdvanceShardPolicy"
+        "AdvanceShardPolicy",
+        *people,
     ]
     inline = {name: json.dumps(role.get("Policies")) for name, role in roles.items()}
     assert [name for name, policies in inline.items() if action in policies] == []

@@ -26,6 +26,7 @@ MAX_CHARS = 6144
 
 # What the schemas list for properties that this template does not use.
 NOT_CALLED = {
+    "billing:*": "budgets of parts of a bill",
     "eks:*": "compute environments on Kubernetes",
     "elasticfilesystem:*": "functions with file systems",
     "s3files:*": "functions with file systems",
@@ -57,6 +58,7 @@ OWN = (
     f"arn:aws:batch:{ACCOUNT}:compute-environment/SpotComputeEnvironment-1a2b3c",
     f"arn:aws:batch:{ACCOUNT}:job-queue/{STACK}-spot",
     f"arn:aws:batch:{ACCOUNT}:job-definition/{STACK}-worker:3",
+    f"arn:aws:budgets::123456789012:budget/{STACK}-monthly",
     f"arn:aws:cloudwatch:{ACCOUNT}:alarm:{STACK}-dead-letters",
     f"arn:aws:cloudwatch::123456789012:dashboard/{STACK}",
     f"arn:aws:ecr:{ACCOUNT}:repository/{STACK}-workerrepository-1a2b",
