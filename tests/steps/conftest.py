@@ -19,3 +19,16 @@ def _aws(monkeypatch):
 @pytest.fixture
 def world(_aws):
     return World()
+
+
+@pytest.fixture
+def run_id(world):
+    world.inputs(4)
+    return world.start()
+
+
+@pytest.fixture
+def job(world, run_id):
+    world.submit(run_id)
+    (found,) = world.batch.live()
+    return found
