@@ -1,7 +1,8 @@
 """The one address of the embedded AWS: a server that gives each request to the service it is for.
 
 Which service that is stands in the request's signature (SigV4's credential scope); nobody checks
-the signature itself. What has none is refused, but for the instance metadata below `/imds`.
+the signature itself. What has none is refused, but for what a job asks of its machine: the instance
+metadata below `/imds`, and ECS's agent below `/ecs`.
 """
 
 import logging
@@ -37,7 +38,7 @@ class ApiCall:
 
 
 class Gateway:
-    """Serves from threads; `services` and `metadata` may be filled in later.
+    """Serves from threads; `services`, `metadata` and `agent` may be filled in later.
 
     A service that is not in `services` by then is moto's.
     """
@@ -45,6 +46,7 @@ class Gateway:
     def __init__(self) -> None:
         self.services: dict[str, WSGIApplication] = {}
         self.metadata: WSGIApplication | None = None
+        self.agent: WSGIApplication | None = None
         self.calls: deque[ApiCall] = deque(maxlen=_CALLS_KEPT)
         self._adding = threading.Lock()
         self._servers: list[BaseWSGIServer] = []
@@ -61,7 +63,7 @@ class Gateway:
 
         Raises OSError when it is in use, or when an address is not this machine's.
         """
-        for address in ("127.0.0.1", *also):
+        for address in dict.fromkeys(("127.0.0.1", *also)):
             # Werkzeug would print what is wrong and exit.
             with socket.create_server((address, port)) as listening:
                 server = make_server(
@@ -113,6 +115,9 @@ class Gateway:
             environ["SCRIPT_NAME"], environ["PATH_INFO"] = "/imds", path.removeprefix("/imds")
             return self.metadata
         signature = signature_of(environ)
+        if signature is None and path.startswith("/ecs/") and self.agent is not None:
+            environ["SCRIPT_NAME"], environ["PATH_INFO"] = "/ecs", path.removeprefix("/ecs")
+            return self.agent
         if signature is None:
             return _unsigned
         self.calls.append(ApiCall(signature.service, _operation(environ), signature.access_key))
