@@ -21,10 +21,12 @@ checked := src functions worker local cli tests benchmarks
 export PYTHONPATH := src:.
 # Its own directory unless another is given: what make run has settled would not be done again.
 run_containers = $(if $(filter file,$(origin DIRECTORY)),.drydock/containers,$(DIRECTORY))
+# What make group takes, from its command line alone.
+of_a_group := NAME BUCKET IMAGES WORKER_IMAGE SECRETS KMS_KEY EMAIL BUDGET MAX_VCPUS PARAMETERS PRINT
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench simulate mutate exhaust scale chaos privileges prove wheel image test-containers schema parameters costs permissions lock clean \
+.PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench simulate mutate exhaust scale chaos privileges prove wheel image group jobdef push test-containers schema parameters costs permissions lock clean \
 	environment environment-test environment-lint environment-sam environment-checkov environment-wheel
 
 help: ## this list
@@ -106,6 +108,17 @@ wheel: environment-wheel ## the worker as a wheel in dist/, for images that are 
 
 image: ## the worker's image; FROM=<image> wraps one of yours, DOCK=<image> takes dock64 out of yours
 	@FROM="$(FROM)" DOCK="$(DOCK)" DOCK64="$(DOCK64)" TAG="$(TAG)" sh scripts/image $(ARGS)
+
+group: export DRYDOCK_GIVEN = $(foreach each,$(of_a_group),$(if $(filter command,$(origin $(each))),$(each)))
+group: environment ## deploy a group's own stack: NAME=doe-j BUCKET=its-bucket, and what docs/groups.md lists; PRINT=1 only says how
+	@$(python) -m cli.group
+
+jobdef: export DRYDOCK_GROUP = $(if $(filter command,$(origin GROUP)),$(GROUP))
+jobdef: environment ## print a job definition to edit, for jobs by hand: make --silent jobdef GROUP=doe-j > jobdef.json
+	@$(python) -m cli jobdef
+
+push: environment ## push that image to the stack's repository and print the URI of its digest; REPOSITORY, TAG, IMAGE, LOGIN: docs/images.md
+	@$(python) scripts/push.py --image "$(IMAGE)" --repository "$(REPOSITORY)" --tag "$(TAG)" --login "$(LOGIN)"
 
 test-containers: environment-test ## the tools in their containers, against the embedded AWS (needs Docker)
 	@sh scripts/test-containers $(ARGS)
