@@ -27,6 +27,7 @@ from moto import mock_aws
 import worker.attempt
 from drydock.store import Store
 from tests.simulation.crowd import Crowd
+from tests.simulation.executions import Execution
 from tests.simulation.resources import template
 from tests.simulation.scale import run_of
 from tests.worker.support import CONTROL, DATA, Shard, ligand
@@ -54,9 +55,12 @@ def kind(call: str) -> str:
 def of_functions(inputs: int, pack: int, **values: Any) -> dict[str, Any]:
     """What the state machine and the functions took for a run that settles every input."""
     crowd = Crowd(inputs, pack, **values)
-    seconds: Counter[str] = Counter()
-    _time_invocations(crowd, seconds)
-    execution = run_of(crowd)
+    seconds = time_invocations(crowd)
+    return of_run(crowd, run_of(crowd), seconds)
+
+
+def of_run(crowd: Crowd, execution: Execution, seconds: Counter[str]) -> dict[str, Any]:
+    """What a run took that has ended; ``seconds`` are those of :func:`time_invocations`."""
     calls = crowd.counts.calls.items()
     s3: Counter[str] = Counter()
     for (_, call), count in calls:
@@ -64,11 +68,14 @@ def of_functions(inputs: int, pack: int, **values: Any) -> dict[str, Any]:
         if service == "s3":
             s3[kind(name)] += count
     return {
-        "inputs": inputs,
-        "inputs_per_job": pack,
+        "inputs": crowd.inputs,
+        "inputs_per_job": crowd.pack,
         "shards": len(execution.children),
         "containers": crowd.stack.batch.attempts,
-        "transitions": crowd.stack.states.transitions,
+        # The start of an execution inside a Distributed Map is charged as a transition too:
+        # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-statemachines.html
+        "transitions": crowd.stack.states.transitions + len(execution.children),
+        "batch_calls": sum(crowd.stack.batch.calls.values()),
         "invocations": sum(
             count
             for name, count in crowd.stack.lambdas.calls.items()
@@ -90,15 +97,16 @@ def of_functions(inputs: int, pack: int, **values: Any) -> dict[str, Any]:
 def of_scheduled_call() -> dict[str, float]:
     """What a call takes that the clock makes: beside a small run, so a little more than idle."""
     crowd = Crowd(600, shard_size=300, machines=2)
-    seconds: Counter[str] = Counter()
-    _time_invocations(crowd, seconds)
+    seconds = time_invocations(crowd)
     run_of(crowd)
     calls = crowd.stack.lambdas.calls["StopRunFunction"]
     gb_seconds = seconds["StopRun"] / calls * memory_mib("StopRun") / 1024
     return {"gb_seconds": round(gb_seconds, 2), "log_bytes": _CALL_LOG_BYTES}
 
 
-def _time_invocations(crowd: Crowd, seconds: Counter[str]) -> None:
+def time_invocations(crowd: Crowd) -> Counter[str]:
+    """From now on, the seconds of each function."""
+    seconds: Counter[str] = Counter()
     lambdas = crowd.stack.lambdas
     invoke = lambdas.invoke
 
@@ -113,6 +121,7 @@ def _time_invocations(crowd: Crowd, seconds: Counter[str]) -> None:
         return process
 
     lambdas.invoke = timed
+    return seconds
 
 
 def memory_mib(name: str) -> int:

@@ -1,6 +1,7 @@
 """A million inputs in virtual time: what they ask of AWS, counted, beside what is aimed at.
 
 usage: python -m tests.simulation.scale [--inputs 1000000] [--pack 1] [--children 3000]
+       [--record FILE]
 
 First all inputs in shards of 10,000 while 5 % of the machines are reclaimed an hour, then one shard
 that nothing interrupts, then storms that take all machines of so many children away at once, and
@@ -11,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import resource
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from drydock.detection import detect_restarts
 from drydock.run_document import parse_run_document
@@ -215,11 +218,12 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--pack", type=int, default=1, help="inputs a child")
     parser.add_argument("--children", type=int, default=3000, help="children of a storm")
+    parser.add_argument("--record", type=Path, help="keep what the bill needs of it, as JSON")
     given = parser.parse_args()
     # Millions of objects live long: looking through all of them again and again takes hours.
     gc.set_threshold(200_000, 50, 1000)
     holds = True
-    for title, figures in _passes(given.inputs, given.pack, given.children):
+    for title, figures in _passes(given.inputs, given.pack, given.children, given.record):
         say(f"== {title}")
         for figure in figures:
             holds = holds and figure.holds
@@ -227,13 +231,21 @@ def main() -> int:
     return 0 if holds else 1
 
 
-def _passes(inputs: int, pack: int, children: int):
+def _passes(inputs: int, pack: int, children: int, record: Path | None):
+    # It needs run_of of here.
+    from tests.costs import counting
+
     began = time.process_time()
     crowd = Crowd(inputs, pack, traced=("EnumerateInputs", "MergeResults"), progress=_progress)
+    seconds = counting.time_invocations(crowd)
     execution = run_of(crowd)
     figures = of_many(crowd, execution)
     cpu_s, mib = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     took = f"{crowd.hours:.1f} virtual hours; {cpu_s:,.0f} s of CPU, {mib / KIB:,.0f} MiB"
+    if record is not None:
+        counted = counting.of_run(crowd, execution, seconds)
+        counted |= {"cpu_s": round(cpu_s), "peak_mib": round(mib / KIB)}
+        record.write_text(json.dumps(counted, indent=2) + "\n", encoding="utf-8")
     yield f"{inputs:,} inputs, {pack} a child ({took})", figures
     memory = [(f"{name}, MiB", found / MIB) for name, found in crowd.counts.peak_bytes.items()]
     yield "memory for all inputs", [Figure(what, found) for what, found in memory]
