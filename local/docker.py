@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -11,9 +13,14 @@ HOST = "host.docker.internal"
 ADD_HOST = f"{HOST}:host-gateway"
 
 
-def container_url(endpoint_url: str) -> str:
+# Where ECS's agent is asked for credentials: besides the loopback's, the one address that SDKs ask.
+_AGENT = "169.254.170.2"
+_AGENT_NETWORK = ("drydock-agent", "--subnet", "169.254.170.0/30", "--gateway", _AGENT)
+
+
+def container_url(endpoint_url: str, address: str = HOST) -> str:
     """An address on this machine as containers have it."""
-    return endpoint_url.replace("127.0.0.1", HOST)
+    return endpoint_url.replace("127.0.0.1", address)
 
 
 class DockerError(Exception):
@@ -44,6 +51,21 @@ def bridge_addresses() -> list[str]:
     form = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
     gateways = docker("network", "inspect", "bridge", "--format", form).split()
     return [address for address in gateways if _is_ours(address)]
+
+
+def agent_address() -> str | None:
+    """The address of ECS's agent, where containers reach this machine by it.
+
+    Docker gives it to this machine with a network, which is made when there is none and stays: each
+    embedded AWS takes a port of its own there. None with Docker Desktop, whose networks are in
+    another machine, and on ECS, where the address has another owner.
+    """
+    if "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" in os.environ:
+        return None
+    with contextlib.suppress(DockerError):
+        if _AGENT_NETWORK[0] not in docker("network", "ls", "--format", "{{.Name}}").split():
+            docker("network", "create", *_AGENT_NETWORK)
+    return _AGENT if _is_ours(_AGENT) else None
 
 
 def _is_ours(address: str) -> bool:
