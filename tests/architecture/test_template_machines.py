@@ -348,7 +348,9 @@ def test_whoever_submits_may_use_every_queue(parameters):
 
 def test_the_stacks_repository_keeps_what_a_tag_means_and_looks_into_it():
     [repository] = of_type("AWS::ECR::Repository").values()
-    assert repository["ImageTagMutability"] == "IMMUTABLE"
+    assert repository["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
+    excluded = repository["ImageTagMutabilityExclusionFilters"]
+    assert [each["ImageTagMutabilityExclusionFilterValue"] for each in excluded] == ["latest"]
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
     assert repository["EncryptionConfiguration"] == {"EncryptionType": "AES256"}
     assert repository["EmptyOnDelete"] is True
