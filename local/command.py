@@ -34,7 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "history":
         return _history(options.directory, options.execution, console)
     if options.command == "serve":
-        return _serve(Serving(options.directory, options.port, options.listen), console)
+        return _serve(
+            Serving(options.directory, options.port, options.listen, options.runs), console
+        )
     chosen = Options(options.request, options.directory, options.reclaim, options.containers)
     return _run(chosen, console)
 
@@ -110,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         help="run functions by sam local and jobs in Docker, the stack's in this image",
     )
-    serving = commands.add_parser("serve", help="the embedded AWS for sam local, until Ctrl-C")
+    serving = commands.add_parser(
+        "serve", help="the embedded AWS, until Ctrl-C: for sam local, or for runs"
+    )
     serving.add_argument("--directory", type=Path, default=DIRECTORY / "local-aws")
     serving.add_argument("--port", type=int, default=0, help="else a free one")
     serving.add_argument(
@@ -118,6 +122,11 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="ADDRESS",
         help="listen there too; else on Docker's bridge, where containers look for this machine",
+    )
+    serving.add_argument(
+        "--runs",
+        action="store_true",
+        help="do the runs that are uploaded or started, for any client; no Docker is asked",
     )
     showing = commands.add_parser("history", help="what an execution did, step by step")
     showing.add_argument("execution", nargs="?", help="its name or how that begins; else the last")

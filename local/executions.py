@@ -2,7 +2,8 @@
 
 moto runs the machines. What it leaves out and AWS does is done here: a start without a name gets
 one, two starts of one name cannot both succeed, a definition with a hole is refused, a stop keeps
-its error and cause, and every change of an execution's status is an event on the bus.
+its error and cause, every change of an execution's status is an event on the bus, and executions
+can start others and wait for their ends.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from local import moto_backends
 from local.definition_check import check_definition
 from local.events import Emit, aws_event
 from local.http import Answer, call, give_body, refusal, take_body
+from local.nested_executions import let_executions_nest
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -106,6 +108,7 @@ class StatesFront:
             if problems:
                 message = "Invalid State Machine Definition: " + "; ".join(problems)
                 return refusal("400 Bad Request", "InvalidDefinition", message)
+        let_executions_nest()
         return call(self._moto, environ)
 
 
