@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -10,15 +11,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.live import Live
 from rich.progress import Progress, TaskID
 
 from cli.best import best_so_far
 from cli.fetch import fetch, results_of
+from cli.group import GroupRefused, checked_name, stack_of
+from cli.jobdef import NoJobDefinition, job_definition
 from cli.life import life_of
+from cli.log_group import LogGroup, NoLogs
+from cli.logs import LogView, Told, Wish
 from cli.look import Doors, RunNotFound, find_run, look, status_of
+from cli.plain import plain
 from cli.progress import RunProgress
 from cli.show import lines, screen
 from cli.stack import Stack, StackNotFound, embedded_stack, stack_on_aws
@@ -30,11 +36,12 @@ from drydock.jobs import Jobs
 from drydock.store import Store
 
 # Also in docs/command_line.md. click itself ends with 2 when a command is used wrongly.
-EXIT_ERROR, EXIT_REMAINING, EXIT_NOT_FOUND = 1, 3, 4
+EXIT_ERROR, EXIT_USAGE, EXIT_REMAINING, EXIT_NOT_FOUND, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 _ONLY = TaskID(0)
 _EPILOG = (
     "Exit codes: 0 all is well (with --watch: every input is settled); 1 AWS cannot be asked; "
-    "2 wrong usage; 3 the run has ended and inputs remain; 4 there is no such stack or run."
+    "2 wrong usage; 3 the run has ended and inputs remain; 4 there is no such stack, run, input or "
+    "log; 130 interrupted."
 )
 
 
@@ -114,7 +121,51 @@ def explain(chosen: Chosen, run: str, index: int) -> None:
     """
     doors = _doors(chosen)
     for line in told(life_of(doors, find_run(doors, run), index)):
-        click.echo(line)
+        _say(line)
+
+
+@main.command(epilog=_EPILOG)
+@click.argument("run")
+@click.argument("index", type=click.IntRange(min=0))
+@click.option("--round", "of_round", type=click.IntRange(min=0), help="Of this round alone.")
+@click.option("--attempt", type=click.IntRange(min=1), help="Of a round this attempt alone.")
+@click.option(
+    "--tail", type=click.IntRange(min=1), metavar="LINES", help="Of each attempt the last lines."
+)
+@click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time (UTC).")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Go on with what comes, until the input is settled."
+)
+@click.pass_obj
+def logs(
+    chosen: Chosen,
+    run: str,
+    index: int,
+    *,
+    of_round: int | None,
+    attempt: int | None,
+    tail: int | None,
+    timestamps: bool,
+    follow: bool,
+) -> None:
+    """What the containers of input INDEX of RUN wrote: all attempts of all rounds, oldest first.
+
+    Lines of the logs go to standard output; which attempt they are of, and what there is no log
+    of, to standard error. INDEX counts from 0 in the order of the manifest, rounds from 0 and
+    attempts from 1, as drydock explain shows them. A container that works through a pack of inputs
+    has one log for all of them.
+    """
+    doors = _doors(chosen)
+    view = LogView(
+        doors,
+        LogGroup(doors.stack.worker_log_group),
+        find_run(doors, run),
+        index,
+        Wish(of_round, attempt, tail, timestamps),
+        Told(_say, lambda text: _say(text, err=True)),
+    )
+    if not (view.follow(time.sleep) if follow else view.show()):
+        sys.exit(EXIT_NOT_FOUND)
 
 
 @main.command(epilog=_EPILOG)
@@ -142,7 +193,7 @@ def top(chosen: Chosen, run: str, *, count: int, as_json: bool) -> None:
         return
     for rank, found in enumerate(best.molecules, 1):
         where = "" if found.index is None else f"  input {found.index}"
-        click.echo(f"{rank:>4}  {found.score:>9.3f}  {found.molecule_id}{where}")
+        _say(f"{rank:>4}  {found.score:>9.3f}  {found.molecule_id}{where}")
     if not best.molecules:
         click.echo("no molecule has a score yet")
     if best.by_input:
@@ -207,12 +258,34 @@ def stop(chosen: Chosen, run: str, *, now: bool) -> None:
     click.echo(f"run {run_id} is stopped; drydock status {run_id} --watch shows it end")
 
 
+@main.command(epilog=_EPILOG)
+@click.option("--group", envvar="DRYDOCK_GROUP", help="The stack of that group (make group).")
+@click.pass_obj
+def jobdef(chosen: Chosen, group: str | None) -> None:
+    """Print a job definition to edit, for jobs submitted by hand to the stack's queues."""
+    if group:
+        chosen = Chosen(stack_of(checked_name(group)), chosen.embedded)
+    definition = job_definition(chosen.stack())
+    click.echo(json.dumps(definition, indent=2))
+    click.echo(
+        f"drydock: {definition['jobDefinitionName']}: edit image, command, environment, memory and "
+        "vcpus, then: aws batch register-job-definition --cli-input-json file://jobdef.json",
+        err=True,
+    )
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """One line, whatever others wrote into it."""
+    click.echo(plain(text), err=err)
+
+
 def _print(run: RunProgress, now: float) -> None:
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(screen(run, now))
     else:
-        click.echo("\n".join(lines(run, now)))
+        for line in lines(run, now):
+            _say(line)
 
 
 def _watched(doors: Doors, run_id: str, every_s: float, *, as_json: bool) -> RunProgress:
@@ -255,12 +328,32 @@ def _doors(chosen: Chosen) -> Doors:
 def run() -> None:
     """The program: errors become a sentence and an exit code."""
     try:
-        main(prog_name="drydock")
+        sys.exit(main(prog_name="drydock", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read has enough; Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_ERROR)
+    except GroupRefused as error:
+        _say(f"drydock: {error}", err=True)
+        sys.exit(EXIT_USAGE)
     except (StackNotFound, RunNotFound) as error:
-        click.echo(f"drydock: {error}", err=True)
+        _say(f"drydock: {error}", err=True)
         sys.exit(EXIT_NOT_FOUND)
-    except (DrydockError, BotoCoreError, StopRefused, OSError) as error:
-        click.echo(f"drydock: {error}", err=True)
+    except (
+        DrydockError,
+        BotoCoreError,
+        ClientError,
+        StopRefused,
+        NoLogs,
+        NoJobDefinition,
+        OSError,
+    ) as error:
+        _say(f"drydock: {error}", err=True)
         sys.exit(EXIT_ERROR)
 
 

@@ -31,6 +31,8 @@ class Stack:
     state_machine_arn: str
     stop_run_function: str
     vcpu_hour_usd: float
+    worker_log_group: str
+    job_definition_arn: str = ""
 
 
 def stack_on_aws(name: str) -> Stack:
@@ -79,6 +81,8 @@ def _stack(outputs: Mapping[str, str], where: str) -> Stack:
             state_machine_arn=outputs["StateMachineArn"],
             stop_run_function=outputs["StopRunFunction"],
             vcpu_hour_usd=float(outputs["VcpuHourUsd"]),
+            worker_log_group=outputs["WorkerLogGroup"],
+            job_definition_arn=outputs["JobDefinitionArn"],
         )
     except KeyError as error:
         raise StackNotFound(f"{where} is none of drydock's: it lacks {error}") from error

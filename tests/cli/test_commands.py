@@ -19,6 +19,8 @@ OUTPUTS = {
     "StateMachineArn": "arn:aws:states:us-east-1:1:stateMachine:drydock-run",
     "StopRunFunction": "drydock-stop",
     "VcpuHourUsd": "0.05",
+    "WorkerLogGroup": "/lab/worker",
+    "JobDefinitionArn": "arn:aws:batch:us-east-1:1:job-definition/drydock-worker:1",
 }
 
 
