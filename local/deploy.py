@@ -106,5 +106,6 @@ def deploy(
         if resolver.is_made(output)
     }
     aws.tell_stack(outputs)
+    aws.stacks.tell(pseudo["AWS::StackId"], outputs)
     not_run = [f"{name} ({each.type})" for name, each in resources.items() if not each.runs]
     return Stack(outputs, resources, sorted(not_run))

@@ -42,11 +42,19 @@ from local.specs import (
     RuleSpec,
     StateMachineSpec,
 )
-from local.surroundings import DirectoryInUseError, environment, lock_of, worth_preloading
+from local.stacks_api import StacksApi
+from local.surroundings import (
+    DirectoryInUseError,
+    environment,
+    lock_of,
+    profile,
+    worth_preloading,
+)
 
 __all__ = ["DefinitionRefusedError", "DirectoryInUseError", "EmbeddedAws"]
 
 STACK_FILE = "stack.json"
+PROFILE_FILE = "aws.ini"
 _one_at_a_time = threading.Lock()
 
 
@@ -84,6 +92,7 @@ class EmbeddedAws:
         self.region = os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
         self._clients: dict[tuple[str, str], Any] = {}
         self._clients_lock = threading.Lock()
+        self.stacks = StacksApi()
         self._closing = contextlib.ExitStack()
         try:
             self._start(
@@ -178,7 +187,8 @@ class EmbeddedAws:
 
     def tell_stack(self, outputs: Mapping[str, str]) -> None:
         """Leave word in the directory, for as long as this runs, of where a stack is: `drydock`
-        and whoever else wants to call it from another process reads that.
+        and whoever else wants to call it from another process reads that; the AWS CLI and SDKs read
+        a profile.
         """
         environment = {
             "AWS_ENDPOINT_URL": self.endpoint_url,
@@ -188,6 +198,9 @@ class EmbeddedAws:
         path = self.directory / STACK_FILE
         told = {"environment": environment, "outputs": dict(outputs)}
         path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        self._closing.callback(path.unlink, missing_ok=True)
+        path = self.directory / PROFILE_FILE
+        path.write_text(profile(environment), encoding="utf-8")
         self._closing.callback(path.unlink, missing_ok=True)
 
     def map_queue(self, mapping: EventSourceMappingSpec) -> None:
@@ -268,6 +281,7 @@ class EmbeddedAws:
             "lambda": LambdaApi(self.lambdas),
             "events": EventsApi(emit, region=self.region),
             "batch": self.batch,
+            "cloudformation": self.stacks,
         }
         self.gateway.metadata = self.batch.imds
         self.gateway.serve()

@@ -68,6 +68,21 @@ def environment(port: int, directory: Path) -> Iterator[None]:
         _set(before)
 
 
+def profile(environment: Mapping[str, str]) -> str:
+    """A configuration of the AWS CLI and SDKs with one profile, `embedded`, that leads here.
+
+    https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html
+    """
+    names = {
+        "AWS_DEFAULT_REGION": "region",
+        "AWS_ENDPOINT_URL": "endpoint_url",
+        "AWS_ACCESS_KEY_ID": "aws_access_key_id",
+        "AWS_SECRET_ACCESS_KEY": "aws_secret_access_key",
+    }
+    lines = [f"{names[name]} = {value}" for name, value in environment.items()]
+    return "\n".join(["[profile embedded]", *lines, ""])
+
+
 def _set(variables: Mapping[str, str | None]) -> None:
     for name, value in variables.items():
         if value is None:
