@@ -47,8 +47,10 @@ test: environment-test ## all tests; ARGS="-k name" picks some
 lint: environment-lint ## ruff and cfn-lint; the state machine's definition too
 	@$(python) -m ruff check $(checked)
 	@$(python) -m ruff format --check $(checked)
-	@.venv/bin/cfn-lint template.yaml
-	@$(python) scripts/wrap_definition.py statemachine/run.asl.yaml | .venv/bin/cfn-lint
+	@.venv/bin/cfn-lint template.yaml examples/dock_then_md/template.yaml
+	@for machine in statemachine/run.asl.yaml examples/dock_then_md/chain.asl.yaml; do \
+		$(python) scripts/wrap_definition.py $$machine | .venv/bin/cfn-lint || exit 1; \
+	done
 	@sed 's/Type: Choice/Type: Chance/' statemachine/run.asl.yaml | $(python) scripts/wrap_definition.py /dev/stdin | .venv/bin/cfn-lint | grep E3601 >/dev/null || \
 		{ echo "cfn-lint finds nothing in a definition with a mistake in it: it does not look any more"; exit 1; }
 
