@@ -47,12 +47,13 @@ def _round(found: RoundOfInput) -> Iterator[str]:
     if found.attempts is None and found.job_id:
         yield "  AWS Batch knows this job no more: it keeps ended ones for 7 days"
     for attempt in found.attempts or ():
-        yield f"  attempt {attempt.number}: {_attempt(attempt)}"
+        yield f"  attempt {attempt.number}: {attempt_in_words(attempt)}"
         if attempt.log_stream:
             yield f"    log stream {attempt.log_stream}"
 
 
-def _attempt(attempt: Attempt) -> str:
+def attempt_in_words(attempt: Attempt) -> str:
+    """How an attempt ended, or what it does."""
     if attempt.status is not None:
         since = "" if attempt.started_at is None else f" since {_at(attempt.started_at)}"
         return f"{attempt.status}{since}"

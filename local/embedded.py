@@ -18,15 +18,18 @@ from botocore.config import Config
 
 from local import moto_backends
 from local.batch import Batch
+from local.batch.agent import Agent
 from local.batch.docker_containers import DockerLauncher
 from local.bus import Bus
 from local.definition_check import check_definition
 from local.delivery import Delivery, Letters
+from local.docker import agent_address
 from local.events_api import EventsApi
 from local.executions import StatesFront
 from local.gateway import Gateway
 from local.lambda_api import LambdaApi
 from local.lambdas import Lambdas
+from local.logs_front import LogsFront
 from local.moto_apps import MotoApp
 from local.names import ACCOUNT, DEFAULT_REGION, state_machine_arn
 from local.principals import credentials
@@ -239,7 +242,8 @@ class EmbeddedAws:
         closing.callback(self.lambdas.close)
         self.gateway = Gateway()
         closing.callback(self.gateway.close)
-        self.gateway.listen(port, also)
+        agent_at = agent_address() if worker_image else None
+        self.gateway.listen(port, [*also, *([agent_at] if agent_at else [])])
         closing.enter_context(environment(self.gateway.port, self.directory))
         moto_backends.forget_everything()
         moto_backends.run_state_machines()
@@ -255,19 +259,24 @@ class EmbeddedAws:
             stack_image=stack_image,
             vcpus=vcpus,
             machines=machines,
-            launcher=self._in_docker(stack_image, worker_image) if worker_image else None,
+            launcher=self._in_docker(stack_image, worker_image, agent_at) if worker_image else None,
         )
         closing.callback(self.batch.close)
         self._serve()
         self._pollers = closing.enter_context(contextlib.ExitStack())
 
-    def _in_docker(self, stack_image: Callable[[], str], worker_image: str) -> DockerLauncher:
+    def _in_docker(
+        self, stack_image: Callable[[], str], worker_image: str, agent_at: str | None
+    ) -> DockerLauncher:
+        self.gateway.agent = agent = Agent()
         return DockerLauncher(
             directory=self.directory,
             endpoint_url=lambda: self.endpoint_url,
             region=self.region,
             stack_image=stack_image,
             worker_image=worker_image,
+            agent=agent,
+            agent_address=agent_at,
         )
 
     def _serve(self) -> None:
@@ -282,6 +291,7 @@ class EmbeddedAws:
             "events": EventsApi(emit, region=self.region),
             "batch": self.batch,
             "cloudformation": self.stacks,
+            "logs": LogsFront(MotoApp("logs"), self.batch.logs, region=self.region),
         }
         self.gateway.metadata = self.batch.imds
         self.gateway.serve()

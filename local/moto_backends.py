@@ -49,6 +49,12 @@ def s3_bucket_sends_events(bucket: str) -> bool:
     return configuration is not None and configuration.event_bridge is not None
 
 
+def s3_bucket_policy(bucket: str) -> bytes | None:
+    """The policy that somebody put on the bucket."""
+    found = _backend("s3", "aws").buckets.get(bucket)
+    return found.policy if found else None
+
+
 def restore_s3_bucket(bucket: str, region: str) -> None:
     """Create a bucket whose data are there already."""
     _backend("s3", "aws").create_bucket(bucket, region)
@@ -91,6 +97,25 @@ def abort(execution: Any, error: str | None, cause: str | None) -> None:
     execution.error, execution.cause = error, cause
     execution.stop_date = datetime.now(UTC)
     execution.exec_status = ExecutionStatus.ABORTED
+
+
+def make_log_group(region: str, name: str) -> None:
+    """Create a log group unless it is there."""
+    backend = _backend("logs", region)
+    if name not in backend.groups:
+        backend.create_log_group(name, {})
+
+
+def put_log_events(region: str, group: str, stream: str, events: list[tuple[int, str]]) -> None:
+    """Add events (milliseconds since 1970, message) to a log stream, which is made if need be.
+
+    Not by the API, which takes some milliseconds a call: a group may have 10,000 streams.
+    """
+    backend = _backend("logs", region)
+    if stream not in backend.groups[group].streams:
+        backend.create_log_stream(group, stream)
+    told = [{"timestamp": at_ms, "message": message} for at_ms, message in events]
+    backend.put_log_events(group, stream, told)
 
 
 class _Unheard:

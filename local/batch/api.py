@@ -16,6 +16,7 @@ from local.batch.containers import ProcessLauncher
 from local.batch.events import Publisher
 from local.batch.launching import Launcher
 from local.batch.listing import list_jobs
+from local.batch.logs import ContainerLogs
 from local.batch.machines import Fleet, Imds, Machine
 from local.batch.model import Job
 from local.batch.registry import Registry
@@ -38,9 +39,9 @@ class Batch:
 
     `directory` takes logs, scratch and volumes; `vcpus` is what each of the `machines` offers.
     `emit` is called with each EventBridge event, in order, on a thread that is there for it.
-    `imds` is the WSGI app to be mounted at `<endpoint>/imds`. Jobs run as processes, unless another
-    `launcher` is given; `preload` are further modules that they import and that do not change
-    while this runs.
+    `imds` is the WSGI app to be mounted at `<endpoint>/imds`; `logs` are what containers write.
+    Jobs run as processes, unless another `launcher` is given; `preload` are further modules that
+    they import and that do not change while this runs.
     """
 
     def __init__(  # noqa: PLR0913 - keywords, one for each thing the embedded AWS decides
@@ -69,8 +70,12 @@ class Batch:
         )
         # Jobs end with the embedded AWS that ran them: one that died could not tidy up.
         self._launcher.clean_all()
+        self.logs = ContainerLogs(directory)
         self._scheduler = Scheduler(
-            fleet=self._fleet, publisher=self._publisher, launcher=self._launcher
+            fleet=self._fleet,
+            publisher=self._publisher,
+            launcher=self._launcher,
+            logs=self.logs,
         )
         self.imds = Imds(self._fleet)
         self._service = botocore.session.get_session().get_service_model("batch")

@@ -14,6 +14,8 @@ from local.batch.launching import (
     batch_variables,
     file_stem,
     given_variables,
+    log_file,
+    role_keys,
     way_to_aws,
 )
 from local.batch.machines import Machine
@@ -84,9 +86,8 @@ class ProcessLauncher:
         return self.directory / "containers" / file_stem(job, attempt)
 
     def _log(self, job: Job, attempt: int) -> Path:
-        logs = self.directory / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        log = logs / f"{file_stem(job, attempt)}.log"
+        log = log_file(self.directory, job, attempt)
+        log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
         return log
 
@@ -107,7 +108,8 @@ class ProcessLauncher:
             "LANG": "C.UTF-8",
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_dir()),
             "TMPDIR": str(root / "tmp"),
-            **way_to_aws(job, machine, self.endpoint_url(), self.region),
+            **way_to_aws(machine, self.endpoint_url(), self.region),
+            **role_keys(job),
             **_with_mounts(given_variables(job), _mounts(job, machine)),
             **secret_variables(job.spec.container, self.endpoint_url(), self.region),
             **batch_variables(job, attempt),

@@ -1,13 +1,14 @@
 """Containers in Docker: one attempt of a job as its job definition asks for it."""
 
 import contextlib
+import logging
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from local.batch.agent import Agent, new_word
 from local.batch.launching import (
     Ended,
     Reports,
@@ -15,16 +16,19 @@ from local.batch.launching import (
     batch_variables,
     file_stem,
     given_variables,
+    log_file,
+    role_keys,
     way_to_aws,
 )
 from local.batch.machines import Machine
-from local.batch.model import Job
+from local.batch.model import Job, Spec
 from local.batch.secrets import secret_variables
-from local.docker import ADD_HOST, DockerError, container_url, docker
+from local.docker import ADD_HOST, HOST, DockerError, container_url, docker
 from local.images import digest_of
 
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 _LABEL = "drydock.directory"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class DockerLauncher:
     """Starts attempts; their logs are below `directory`, which also marks all that is theirs.
 
     `stack_image` is what the stack calls the image that Docker here has as `worker_image`; others
-    are pulled. The worker's has a folder for scratch that anybody may write to.
+    are pulled. The worker's has a folder for scratch that anybody may write to. Containers have
+    their keys from the `agent`, at `agent_address`; where they reach none, from their environment.
     """
 
     directory: Path
@@ -40,6 +45,8 @@ class DockerLauncher:
     region: str
     stack_image: Callable[[], str]
     worker_image: str
+    agent: Agent = field(default_factory=Agent)
+    agent_address: str | None = None
     _threads: list[threading.Thread] = field(default_factory=list)
     _making_volumes: threading.Lock = field(default_factory=threading.Lock)
 
@@ -91,6 +98,7 @@ class DockerLauncher:
             ended = Ended(None, f"CannotCreateContainerError: {error}")
         # First, so that its machine's volumes are nobody's any more.
         container.remove()
+        self.agent.forget(container.word)
         reports.ended(ended)
 
     def _ended(
@@ -113,11 +121,12 @@ class DockerLauncher:
             *("--add-host", ADD_HOST, "--log-driver", "json-file"),
             *mounts,
             *_limits(job),
-            *_linux(job.spec.container),
-            *self._variables(job, attempt, machine),
+            *_linux(job.spec),
+            *self._variables(container.word, job, attempt, machine),
             image,
             *job.spec.container["command"],
         )
+        self.agent.created(container.word, *container.identity())
         try:
             has_begun = container.start()
         except DockerError as error:
@@ -145,9 +154,12 @@ class DockerLauncher:
         docker("volume", "create", "--label", f"{_LABEL}={self.directory}", name)
         docker("rm", docker("create", "--volume", f"{name}:/scratch", self.worker_image).strip())
 
-    def _variables(self, job: Job, attempt: int, machine: Machine) -> Iterator[str]:
+    def _variables(self, word: str, job: Job, attempt: int, machine: Machine) -> Iterator[str]:
+        url = container_url(self.endpoint_url(), self.agent_address or HOST)
+        keys = self.agent.variables(word, job, url)
         variables = {
-            **way_to_aws(job, machine, container_url(self.endpoint_url()), self.region),
+            **way_to_aws(machine, url, self.region),
+            **(keys if self.agent_address else role_keys(job)),
             **given_variables(job),
             **secret_variables(job.spec.container, self.endpoint_url(), self.region),
             **batch_variables(job, attempt),
@@ -156,15 +168,16 @@ class DockerLauncher:
             yield from ("--env", f"{name}={value}")
 
     def _log(self, job: Job, attempt: int) -> Path:
-        logs = self.directory / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        return logs / f"{file_stem(job, attempt)}.log"
+        log = log_file(self.directory, job, attempt)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log
 
 
 class _Container:
     """One container of Docker's; it may be told to end before it is there."""
 
     def __init__(self) -> None:
+        self.word = new_word()
         self._id = ""
         self._runs = False
         self._is_unwanted = False
@@ -181,6 +194,10 @@ class _Container:
     def create(self, *words: str) -> None:
         """Raises DockerError."""
         self._id = docker("create", *words).strip()
+
+    def identity(self) -> tuple[str, str]:
+        """Its id, and that of its image. Raises DockerError."""
+        return self._id, docker("inspect", "--format", "{{.Image}}", self._id).strip()
 
     def start(self) -> bool:
         """Start it, unless it was told to end meanwhile. Raises DockerError."""
@@ -226,13 +243,18 @@ def _limits(job: Job) -> Iterator[str]:
     yield from ("--cpu-shares", str(1024 * int(needs["VCPU"])))
 
 
-def _linux(container: Mapping[str, Any]) -> Iterator[str]:
-    """What else a job definition may say of its container (Batch API: ContainerProperties)."""
+def _linux(spec: Spec) -> Iterator[str]:
+    """What else a job definition may say of its container (Batch API: ContainerProperties).
+
+    On AWS `privileged` gives a job its machine; here that is somebody's own.
+    """
+    container = spec.container
     parameters = container.get("linuxParameters", {})
     if container.get("readonlyRootFilesystem"):
         yield "--read-only"
     if container.get("privileged"):
-        yield "--privileged"
+        definition = spec.definition_arn.rpartition("/")[2]
+        _log.warning("job definition %s asks for privileged: its jobs run without it", definition)
     if container.get("user"):
         yield from ("--user", container["user"])
     if parameters.get("initProcessEnabled"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from local.batch.machines import Machine
@@ -67,20 +68,29 @@ def file_stem(job: Job, attempt: int) -> str:
     return f"{job.id.replace(':', '-')}-{attempt}"
 
 
+def log_file(directory: Path, job: Job, attempt: int) -> Path:
+    """The file that an attempt writes its log to."""
+    return directory / "logs" / f"{file_stem(job, attempt)}.log"
+
+
 def given_variables(job: Job) -> dict[str, str]:
     """What the job itself sets."""
     return {v["name"]: v.get("value", "") for v in job.spec.container.get("environment", [])}
 
 
-def way_to_aws(job: Job, machine: Machine, endpoint_url: str, region: str) -> dict[str, str]:
-    """Whose keys it has, where AWS is, and where its machine's metadata are."""
+def way_to_aws(machine: Machine, endpoint_url: str, region: str) -> dict[str, str]:
+    """Where AWS is, and where the metadata of its machine are."""
     return {
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{endpoint_url}/imds/{machine.id}",
-        **credentials(job.spec.container.get("jobRoleArn", "")),
     }
+
+
+def role_keys(job: Job) -> dict[str, str]:
+    """The keys of the job's role, for where there is no agent to ask for them."""
+    return credentials(job.spec.container.get("jobRoleArn", ""))
 
 
 def batch_variables(job: Job, attempt: int) -> dict[str, str]:

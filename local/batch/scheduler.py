@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any
 
 from local.batch.events import Publisher
-from local.batch.launching import Ended, Handle, Launcher, Reports, StartError, file_stem
+from local.batch.launching import Ended, Handle, Launcher, Reports, StartError
+from local.batch.logs import LOOK_EVERY_S, ContainerLogs, stream_of
 from local.batch.machines import Fleet, Machine
 from local.batch.model import ENDED, WAITING, Job, Queue, now_ms
 from local.batch.retry import is_retried
@@ -57,6 +58,7 @@ class Scheduler:
         *,
         fleet: Fleet,
         launcher: Launcher,
+        logs: ContainerLogs,
         publisher: Publisher,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,6 +67,8 @@ class Scheduler:
         self.running: dict[str, _Running] = {}
         self._fleet = fleet
         self._launcher = launcher
+        self._logs = logs
+        self._looks_at_logs = False
         self._publisher = publisher
         self._clock = clock
         self._queues: list[Queue] = []
@@ -219,6 +223,9 @@ class Scheduler:
         self._move(job, "STARTING")
         machine.used[job.id] = job.spec.vcpus
         self.running[job.id] = attempt
+        self._logs.begin(job, attempt.number)
+        if not self._looks_at_logs:
+            self._look_at_logs()
         try:
             attempt.handle = self._launcher.start(
                 job, attempt.number, machine, self._reports(attempt)
@@ -227,6 +234,12 @@ class Scheduler:
             own = isinstance(error, StartError)
             reason = f"{'' if own else 'CannotCreateContainerError: '}{error}"
             self._ended(attempt, Ended(None, reason))
+
+    def _look_at_logs(self) -> None:
+        """Every second, for as long as anything runs."""
+        self._looks_at_logs = self._logs.look()
+        if self._looks_at_logs:
+            self._after(LOOK_EVERY_S, self._look_at_logs)
 
     def _reports(self, attempt: _Running) -> Reports:
         return Reports(
@@ -266,6 +279,7 @@ class Scheduler:
     def _attempt_ended(self, attempt: _Running, reason: str) -> None:
         job = attempt.job
         del self.running[job.id]
+        self._logs.end(job, attempt.number)
         attempt.machine.used.pop(job.id, None)
         self._launcher.clean(job, attempt.number)
         if attempt.lost:
@@ -324,13 +338,12 @@ def _mark(job: Job, *, terminated: bool) -> None:
 
 
 def _container_of(job: Job, number: int, machine: Machine) -> dict[str, Any]:
-    """What an attempt's container is called; the log stream's last part is its file's stem."""
+    """What an attempt's container is called."""
     arn = job.spec.queue.arn.replace(":batch:", ":ecs:").rpartition(":")[0]
-    definition = job.spec.definition_arn.rpartition("/")[2].partition(":")[0]
     return {
         "containerInstanceArn": f"{arn}:container-instance/embedded/{machine.id}",
         "taskArn": f"{arn}:task/embedded/{uuid.uuid4().hex}",
-        "logStreamName": f"{definition}/default/{file_stem(job, number)}",
+        "logStreamName": stream_of(job, number),
     }
 
 

@@ -10,5 +10,7 @@ from tests.steps.world import CONTROL
 
 @pytest.fixture
 def doors(world):  # noqa: F811
-    stack = Stack(CONTROL, "arn:aws:states:us-east-1:1:stateMachine:drydock-run", "stop", 0.05)
+    stack = Stack(
+        CONTROL, "arn:aws:states:us-east-1:1:stateMachine:drydock-run", "stop", 0.05, "/lab/worker"
+    )
     return Doors(stack, world.store, world.batch, world.executions, lambda: world.time)
