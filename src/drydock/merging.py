@@ -3,27 +3,41 @@
 import gzip
 import json
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import IO, Any
 
 from drydock import __version__
 from drydock.accounting import Accounts, verdict
-from drydock.aggregation import read_accounts, valid_accounts
+from drydock.aggregation import Written, read_accounts, valid_accounts
 from drydock.concurrency import each
 from drydock.detection import run_keys
+from drydock.digest import Digest, Examples
 from drydock.documents import Documents
 from drydock.effort import tally, witness
 from drydock.errors import NotFound
+from drydock.histogram import Histogram
 from drydock.ledger import SPOOLED_BYTES, Ledger
 from drydock.ranking import Ranked, Ranking, parse_ranked
+from drydock.reporting import write_report
 from drydock.run_document import RunDocument
 from drydock.services import Services
 from drydock.shard_tables import failures_key, top_key
 from drydock.tables import FAILURE_COLUMNS, csv_bytes, top_csv, top_inputs
+from drydock.timeline import History, history_of
 
 # Of so many shards the accounts are held in memory at a time.
 _AT_A_TIME = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What a shard left: its accounts, how many turns its tables have, what its page shows."""
+
+    accounts: Accounts
+    turns: int
+    scores: Histogram | None
+    history: History
 
 
 def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]:
@@ -36,11 +50,9 @@ def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]
     run = documents.owned_run(run_id, owner)
     keys = run_keys(run)
     items = json.loads(services.store.get(run.output_bucket, keys.shards()).body)
+    examples = Examples()
     with Ledger() as ledger:
-        for some in _batches(items):
-            found = each(lambda item: _shard_accounts(services, documents, run, item), some)
-            for item, (accounts, turns) in zip(some, found, strict=True):
-                ledger.enter(item["shard"], accounts, turns)
+        digest = _gather(services, documents, run, items, ledger)
         accounts = ledger.total
         stop = run.active_stop
         ended = verdict(accounts, stop.reason if stop else None, stop.text if stop else None)
@@ -48,11 +60,12 @@ def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]
         if accounts.knows_molecules:
             _write_best(services, run, best)
         _write_poses(services, run, best)
-        _write_failures(services, run, ledger.turns)
+        _write_failures(services, run, ledger.turns, accounts.failures, examples)
         _write(services, run, "run.json", _provenance(run), "application/json")
         head = {"run_id": run.run_id, "epoch": run.epoch, **asdict(ended), **accounts.as_json()}
         with ledger.accounting(head) as body:
             _write(services, run, "accounting.json", body, "application/json")
+        no_report = write_report(services, run, ended, accounts, digest, examples, best)
         services.messages.notify(
             f"drydock: {run.current.request['name']} {ended.status}",
             ended.cause or f"{accounts.inputs} of {accounts.inputs} inputs are settled",
@@ -63,7 +76,27 @@ def merge_results(services: Services, run_id: str, owner: str) -> dict[str, Any]
             "cause": ended.cause,
             "results": f"s3://{run.output_bucket}/{keys.results_folder()}",
             "accounting": ledger.in_brief(),
+            "no_report": no_report,
         }
+
+
+def _gather(
+    services: Services,
+    documents: Documents,
+    run: RunDocument,
+    items: list[dict[str, int]],
+    ledger: Ledger,
+) -> Digest:
+    """Enter all shards into the ledger; what of them the run's page shows."""
+    digest = Digest(len(items))
+    for some in _batches(items):
+        found = each(lambda item: _entry(services, documents, run, item), some)
+        for item, entry in zip(some, found, strict=True):
+            ledger.enter(item["shard"], entry.accounts, entry.turns)
+            digest.enter(item["shard"], entry.accounts, entry.scores, entry.history)
+            if run.pilot and item["shard"] == 0:
+                digest.pilot = entry.accounts
+    return digest
 
 
 def _batches(items: list[dict[str, int]]) -> Iterator[list[dict[str, int]]]:
@@ -71,24 +104,31 @@ def _batches(items: list[dict[str, int]]) -> Iterator[list[dict[str, int]]]:
         yield items[first : first + _AT_A_TIME]
 
 
-def _shard_accounts(
+def _entry(
     services: Services, documents: Documents, run: RunDocument, item: dict[str, int]
-) -> tuple[Accounts, int]:
-    """A shard's accounts and how many turns its tables have.
+) -> _Entry:
+    """What a shard left.
 
     Accounts of an earlier epoch count only as long as their outcome is frozen; a shard without
     accounts, whose Map item died, remains whole.
     """
     shard, inputs = item["shard"], item["inputs"]
     written = read_accounts(services.store, run, shard)
-    is_of_it = written is not None and written.accounts.inputs == inputs
-    if written is not None and is_of_it and written.epoch == run.epoch:
-        return written.accounts, written.turns
+    if written is not None and written.accounts.inputs != inputs:
+        written = None
+    if written is not None and written.epoch == run.epoch:
+        return _as_written(written)
     document = documents.shard(run, shard, inputs).value
-    if written is not None and is_of_it and valid_accounts(services, run, document) is not None:
-        return written.accounts, written.turns
+    if written is not None and valid_accounts(services, run, document) is not None:
+        return _as_written(written)
     effort = tally(document.rounds, witness((), ()), {}, remains=True)
-    return Accounts(inputs, 0, 0, 0, inputs, effort=effort), 0
+    accounts = Accounts(inputs, 0, 0, 0, inputs, effort=effort)
+    return _Entry(accounts, 0, None, history_of(document.rounds))
+
+
+def _as_written(written: Written) -> _Entry:
+    history = written.history or History()
+    return _Entry(written.accounts, written.turns, written.scores, history)
 
 
 def _best(services: Services, run: RunDocument, turns: dict[int, int]) -> list[Ranked]:
@@ -155,7 +195,14 @@ def _pose(services: Services, run: RunDocument, row: dict[str, Any]) -> bytes:
     ).body
 
 
-def _write_failures(services: Services, run: RunDocument, turns: dict[int, int]) -> None:
+def _write_failures(
+    services: Services,
+    run: RunDocument,
+    turns: dict[int, int],
+    classes: Mapping[str, int],
+    examples: Examples,
+) -> None:
+    """The failed inputs of all shards; some of each of the run's ``classes`` become examples."""
     header = csv_bytes(FAILURE_COLUMNS, [])
     with tempfile.SpooledTemporaryFile(max_size=SPOOLED_BYTES) as body:
         body.write(header)
@@ -167,6 +214,7 @@ def _write_failures(services: Services, run: RunDocument, turns: dict[int, int])
             except NotFound:
                 continue
             body.write(found[len(header) :])
+            examples.look(classes, found)
         body.seek(0)
         _write(services, run, "failures.csv", body, "text/csv")
 

@@ -11,18 +11,20 @@ PURE = {
     *("accounting", "concurrency", "decision", "effort", "ends", "errors", "failures", "globs"),
     *("definitions", "images", "job_views", "keys", "markers", "parts", "planning", "policies"),
     *("ranking", "run_document", "shard_document", "task_document", "tasks", "templates", "uris"),
-    *("secret_arns", "variables"),
+    *("refusals", "secret_arns", "variables"),
     # Slices of big files.
     *("cutters", "records"),
     # What a run will cost, and costs.
     *("budget", "pilot"),
     # What a run's page shows.
-    *("histogram", "timeline"),
+    *("advice", "digest", "histogram", "report_data", "timeline"),
 }
 # Where the world's data come in: each with the one library that it is there for.
 TOOLS = ("tool", "vina", "dock38", "openmm", "program", "script", "command")
 OPTIONS = {f"{tool}_options" for tool in TOOLS}
 BORDERS = {"request": "pydantic", "settings": "os", "tables": "arro3", "checksums": "awscrt"}
+# The page's template, styles and scripts lie in the package.
+BORDERS["report"] = "importlib"
 BORDERS |= dict.fromkeys(OPTIONS, "pydantic")
 # The only doors to AWS.
 ADAPTERS = {"access", "executions", "jobs", "messages", "multipart", "outages", "registry", "store"}
@@ -34,7 +36,7 @@ STEPS = {
     *("enumeration", "inputs", "intake", "ledger", "merging", "opening", "outcome"),
     *("resubmission", "retiring", "shard_effort", "slicing", "stopping", "stops", "submission"),
     *("judging", "spending"),
-    "shard_tables",
+    *("reporting", "shard_tables"),
 }
 IMPURE_STDLIB = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "datetime"}
 # urllib3 carries what botocore reads, and some of its errors come through.
