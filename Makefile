@@ -27,7 +27,7 @@ of_a_group := NAME BUCKET IMAGES WORKER_IMAGE SECRETS KMS_KEY EMAIL BUDGET MAX_V
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
 .PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench simulate mutate exhaust scale chaos privileges prove wheel image group jobdef push test-containers schema parameters costs permissions lock clean \
-	environment environment-test environment-lint environment-sam environment-checkov environment-wheel
+	environment environment-test environment-lint environment-sam environment-snakemake environment-checkov environment-wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -122,7 +122,7 @@ jobdef: environment ## print a job definition to edit, for jobs by hand: make --
 push: environment ## push that image to the stack's repository and print the URI of its digest; REPOSITORY, TAG, IMAGE, LOGIN: docs/images.md
 	@$(python) scripts/push.py --image "$(IMAGE)" --repository "$(REPOSITORY)" --tag "$(TAG)" --login "$(LOGIN)"
 
-test-containers: environment-test ## the tools in their containers, against the embedded AWS (needs Docker)
+test-containers: environment-test environment-snakemake ## the tools in their containers, against the embedded AWS (needs Docker)
 	@sh scripts/test-containers $(ARGS)
 
 schema: environment ## write docs/request.schema.json from the request's model
@@ -156,6 +156,9 @@ environment-lint:
 
 environment-sam:
 	@sh scripts/environment .venv-sam sam
+
+environment-snakemake:
+	@sh scripts/environment .venv-snakemake snakemake
 
 environment-checkov:
 	@sh scripts/environment .venv-checkov checkov

@@ -7,6 +7,7 @@ from local.docker import bridge_addresses
 from local.embedded import EmbeddedAws
 from tests.containers import images
 from tests.containers.engine import BASE, HELD, WORKER, Container, build, docker, make_image
+from tests.containers.registry import registry_in
 from tests.worker.support import CONTROL, DATA
 
 
@@ -50,6 +51,13 @@ def aws(tmp_path_factory, worker_image):
         for bucket in (CONTROL, DATA):
             client.create_bucket(Bucket=bucket)
         yield embedded
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory):
+    """A private registry; its address."""
+    with registry_in(tmp_path_factory.mktemp("registry")) as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,65 +1,12 @@
 """`make push` to a registry on this machine, and what is pulled from there."""
 
 import os
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
-from contextlib import closing
-from shutil import which
 
 import pytest
 
 from tests.containers.engine import ROOT, docker, inspect
-
-PASSWORD = "a made-up password"
-# bcrypt of it, the one way in which a registry keeps them.
-USERS = "someone:$2a$04$opTCGfVvfWDcOwL1e.nh6O.tvmF2ZDZGU2ax6rRjAVADWHNrTmIg2\n"
-CONFIGURATION = """version: 0.1
-storage:
-  filesystem:
-    rootdirectory: {folder}/data
-http:
-  addr: 127.0.0.1:{port}
-auth:
-  htpasswd:
-    realm: test
-    path: {folder}/users
-"""
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    """The reference implementation, with one user; its address."""
-    program = which("docker-registry") or which("registry")
-    assert program, "there is no docker-registry on PATH: apt-get install docker-registry"
-    folder = tmp_path_factory.mktemp("registry")
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    (folder / "users").write_text(USERS)
-    (folder / "registry.yml").write_text(CONFIGURATION.format(folder=folder, port=port))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "serve", folder / "registry.yml"], stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/v2/", process, folder / "log")
-        yield f"localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def wait_for(url, process, log):
-    while True:
-        assert process.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(url)
-        except urllib.error.HTTPError:
-            return  # it wants a login
-        except OSError:
-            time.sleep(0.05)
+from tests.containers.registry import PASSWORD
 
 
 @pytest.fixture
