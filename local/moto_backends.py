@@ -49,12 +49,6 @@ def s3_bucket_sends_events(bucket: str) -> bool:
     return configuration is not None and configuration.event_bridge is not None
 
 
-def s3_bucket_policy(bucket: str) -> bytes | None:
-    """The policy that somebody put on the bucket."""
-    found = _backend("s3", "aws").buckets.get(bucket)
-    return found.policy if found else None
-
-
 def restore_s3_bucket(bucket: str, region: str) -> None:
     """Create a bucket whose data are there already."""
     _backend("s3", "aws").create_bucket(bucket, region)

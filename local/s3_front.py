@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from local import moto_backends
+from local.bucket_policies import BucketPolicies
 from local.events import Emit, aws_event
 from local.http import Answer, call, s3_refusal, signature_of, take_body
 from local.names import ACCOUNT
@@ -39,12 +40,17 @@ class S3Front:
         self._region = region
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
         self._sequence = _Sequence()
+        self._policies = BucketPolicies()
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one S3 request; what it wrote is in the mirror before the answer leaves."""
         _make_path_style(environ)
+        if "policy" in _query(environ):
+            bucket, _ = _bucket_and_key(environ)
+            answer = self._policies.answer(environ["REQUEST_METHOD"], bucket, take_body(environ))
+            return answer.send(start_response)
         if environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS"):
             return self._moto(environ, start_response)
         try:
@@ -65,6 +71,8 @@ class S3Front:
 
     def _write_object(self, environ: "WSGIEnvironment", bucket: str, key: str) -> Answer:
         take_body(environ)  # before the lock: a slow sender holds up nobody
+        if _begins_object(environ) and self._policies.deny_put(bucket, key, environ):
+            return _denied_put(environ, bucket, key)
         with self._only_writer(bucket, [key]):
             answer = call(self._moto, environ)
             if answer.ok and not _is_part(environ):
@@ -89,6 +97,7 @@ class S3Front:
                 self._mirror.add_bucket(bucket)
             elif environ["REQUEST_METHOD"] == "DELETE":
                 self._mirror.remove_bucket(bucket)
+                self._policies.forget(bucket)
         return answer
 
     def _mirror_object(self, bucket: str, key: str) -> None:
@@ -177,6 +186,23 @@ def _is_part(environ: "WSGIEnvironment") -> bool:
     """Whether the request only begins, feeds or gives up a multipart upload."""
     query, method = _query(environ), environ["REQUEST_METHOD"]
     return "uploads" in query or ("uploadId" in query and method != "POST")
+
+
+def _begins_object(environ: "WSGIEnvironment") -> bool:
+    """Whether the request says how an object is to be encrypted: a whole one, or its first part."""
+    method, query = environ["REQUEST_METHOD"], _query(environ)
+    return (method == "PUT" and not query) or (method == "POST" and "uploads" in query)
+
+
+def _denied_put(environ: "WSGIEnvironment", bucket: str, key: str) -> Answer:
+    """What S3 answers to a caller of the same account; from others it is "Access Denied" alone."""
+    signature = signature_of(environ)
+    user = f"arn:aws:iam::{ACCOUNT}:user/{signature.access_key if signature else 'nobody'}"
+    message = (
+        f"User: {user} is not authorized to perform: s3:PutObject on resource: "
+        f'"arn:aws:s3:::{bucket}/{key}" with an explicit deny in a resource-based policy'
+    )
+    return s3_refusal("403 Forbidden", "AccessDenied", message)
 
 
 def _reason(environ: "WSGIEnvironment") -> str | None:

@@ -64,7 +64,7 @@ def upload(
     properties: Mapping[str, Any],
     condition: Mapping[str, Any],
 ) -> str:
-    """Upload ``size`` bytes of ``body`` from where it stands; returns the ETag.
+    """Upload ``size`` bytes of ``body`` from where it stands; returns the ETag, unquoted.
 
     ``where`` names bucket and key, ``properties`` are the object's (its encryption above all).
     Whatever goes wrong, nothing is left behind that costs storage, as far as S3 can be reached.
@@ -93,7 +93,7 @@ def upload(
         with contextlib.suppress(ClientError, BotoCoreError):
             client.abort_multipart_upload(**target)
         raise
-    return answer["ETag"]
+    return answer["ETag"].strip('"')
 
 
 def _send(

@@ -27,6 +27,7 @@ from drydock.run_document import (
     open_epoch,
 )
 from drydock.services import Services
+from drydock.store import AccessDenied
 from drydock.task_document import encode_assets
 from drydock.uris import parse_s3_uri
 
@@ -75,6 +76,10 @@ def _claim_output(services: Services, request: Request, values: dict[str, Any]) 
     except AlreadyExists:
         found = services.store.get(output.bucket, key)
         return _same_run(request, identity, found.body)
+    except AccessDenied as error:
+        # The first that is written there: what forbids it forbids everything else.
+        told = f"output: {request.output!r} was given: {error}"
+        raise RequestRejected([told]) from error
     return str(card["run_id"])
 
 

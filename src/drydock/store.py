@@ -244,25 +244,26 @@ class Store:
         content_type: str | None,
         condition: dict[str, str],
     ) -> str:
-        extra: dict[str, Any] = {}
+        extra: dict[str, Any] = {"ServerSideEncryption": "AES256"}
         if self._kms_key_id:
-            extra |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._kms_key_id}
-        else:
-            extra["ServerSideEncryption"] = "AES256"
+            extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._kms_key_id}
         if content_type:
             extra["ContentType"] = content_type
-        size = multipart.size_of(body)
-        if size > multipart.THRESHOLD_BYTES:
-            stream = io.BytesIO(body) if isinstance(body, bytes) else body
-            where = {"Bucket": bucket, "Key": key}
-            etag = multipart.upload(self._client, where, stream, size, extra, condition)
-        else:
+        try:
+            if (size := multipart.size_of(body)) > multipart.THRESHOLD_BYTES:
+                stream = io.BytesIO(body) if isinstance(body, bytes) else body
+                where = {"Bucket": bucket, "Key": key}
+                return multipart.upload(self._client, where, stream, size, extra, condition)
             whole = body if isinstance(body, bytes) else body.read()
-            answer = self._client.put_object(
-                Bucket=bucket, Key=key, Body=whole, **extra, **cast("dict[str, Any]", condition)
-            )
-            etag = answer["ETag"]
-        return etag.strip('"')
+            extra |= {**condition, "Bucket": bucket, "Key": key, "Body": whole}
+            return self._client.put_object(**extra)["ETag"].strip('"')
+        except ClientError as error:
+            if not isinstance(_named(error), AccessDenied):
+                raise
+            from drydock.refusals import refused_put  # noqa: PLC0415 - hardly ever needed
+
+            uri = f"s3://{bucket}/{key}"
+            raise AccessDenied(refused_put(uri, self._kms_key_id, str(error))) from error
 
     def get(
         self,

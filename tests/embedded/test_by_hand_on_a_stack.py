@@ -1,0 +1,178 @@
+"""Jobs by hand, from what `make jobdef` prints, and buckets that take encrypted objects alone."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from botocore.exceptions import ClientError
+
+from cli.jobdef import derived
+from tests.embedded.run_support import ROOT, until, world
+from worker.agent import main
+
+SCRIPT = """#!/bin/sh
+echo "$GREETING" > "$OUTPUT_DIR/greeting"
+"""
+ENDED = ("SUCCEEDED", "FAILED")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    with world(tmp_path_factory.mktemp("by-hand")) as made:
+        made.script = made.put("jobs/greet.sh", SCRIPT.encode())
+        yield made
+
+
+def make_jobdef(stack, *words):
+    """`make --silent jobdef` as it is typed, without the environment's installation."""
+    silent = ["make", "--silent", "--old-file", "environment"]
+    return subprocess.run(
+        [*silent, f"python={sys.executable}", "jobdef", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "DRYDOCK_EMBEDDED": str(stack.aws.directory)},
+    )
+
+
+@pytest.fixture(scope="module")
+def definition(stack):
+    answer = make_jobdef(stack, "GROUP=doe-j")
+    assert answer.returncode == 0, answer.stderr
+    assert "aws batch register-job-definition" in answer.stderr
+    return json.loads(answer.stdout)
+
+
+def environment(stack, folder):
+    """What a script that is fetched and run is told, with its results kept below a folder."""
+    return {
+        "BATCH_FILE_TYPE": "script",
+        "BATCH_FILE_S3_URL": stack.script,
+        "S3_OUTPUT_LOCATION": f"s3://{stack.data}/{folder}",
+        "GREETING": "hello",
+    }
+
+
+def run_job(stack, definition, variables):
+    """Register what was edited, submit a job of it by hand, and wait for its end."""
+    container = definition["containerProperties"]
+    container["environment"] += [{"name": k, "value": v} for k, v in variables.items()]
+    registered = stack.batch.register_job_definition(**definition)
+    job = stack.batch.submit_job(
+        jobName="by-hand",
+        jobQueue=stack.stack.outputs["SpotQueueArn"],
+        jobDefinition=registered["jobDefinitionArn"],
+    )["jobId"]
+
+    def ended():
+        (found,) = stack.batch.describe_jobs(jobs=[job])["jobs"]
+        return found if found["status"] in ENDED else None
+
+    return until(ended, "the job's end")
+
+
+def test_a_job_of_the_definition_runs(stack, definition):
+    job = run_job(stack, definition, environment(stack, "by-hand"))
+    assert job["status"] == "SUCCEEDED", job
+    found = [each.key for each in stack.store.list(stack.data, "by-hand/")]
+    (greeting,) = [key for key in found if key.endswith("/greeting")]
+    assert stack.get(greeting) == b"hello\n"
+
+
+def test_the_definition_has_what_is_the_stacks_and_what_is_to_edit(stack, definition):
+    (own,) = stack.batch.describe_job_definitions(
+        jobDefinitions=[stack.stack.outputs["JobDefinitionArn"]]
+    )["jobDefinitions"]
+    assert definition["jobDefinitionName"] == "drydock_job"
+    fresh, worker = derived(own)["containerProperties"], own["containerProperties"]
+    for name in ("jobRoleArn", "executionRoleArn", "volumes", "mountPoints", "logConfiguration"):
+        assert fresh[name] == worker[name] != [], name
+    assert fresh["mountPoints"][0]["containerPath"] == "/scratch"
+    assert fresh["resourceRequirements"] == [
+        {"type": "VCPU", "value": "1"},
+        {"type": "MEMORY", "value": "2000"},
+    ]
+    assert {"command", "environment", "image"} <= fresh.keys()
+    assert definition["retryStrategy"]["evaluateOnExit"][-1] == {"onReason": "*", "action": "EXIT"}
+    assert definition["timeout"]["attemptDurationSeconds"] >= 60
+
+
+def test_a_group_that_is_none_is_refused_and_prints_nothing(stack):
+    answer = make_jobdef(stack, "GROUP=doe")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "NAME: 'doe' was given; allowed are two words" in answer.stderr
+
+
+# ---- Buckets that take encrypted objects alone ----
+
+
+def deny(resource, operator, value):
+    """A statement as such buckets have them."""
+    return {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": resource,
+        "Condition": {operator: {"s3:x-amz-server-side-encryption": value}},
+    }
+
+
+@pytest.fixture
+def demands(stack):
+    """Puts a policy on the data bucket for the time of a test."""
+    s3 = stack.aws.client("s3")
+
+    def demand(encryption):
+        everything = f"arn:aws:s3:::{stack.data}/*"
+        statements = [
+            deny(everything, "StringNotEquals", encryption),
+            deny(everything, "Null", "true"),
+        ]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        s3.put_bucket_policy(Bucket=stack.data, Policy=policy)
+        return s3
+
+    yield demand
+    s3.delete_bucket_policy(Bucket=stack.data)
+
+
+def request(stack, name):
+    stack.store.put(stack.data, f"{name}/in/a.txt", b"a")
+    return stack.request(name, tool="script", assets={"script": stack.script}) | {"options": {}}
+
+
+def test_a_bucket_that_demands_encryption_takes_all_that_a_run_writes(stack, demands):
+    s3 = demands("AES256")
+    body = request(stack, "encrypted")
+    with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
+        s3.put_object(Bucket=stack.data, Key="plain", Body=b"")
+    s3.put_object(Bucket=stack.data, Key="coded", Body=b"", ServerSideEncryption="AES256")
+    outcome = stack.finish(stack.upload("encrypted.json", body))
+    assert outcome.status == "SUCCEEDED", outcome.described
+    assert outcome.counts() == (1, 0, 0, 0)
+
+
+def test_a_bucket_that_demands_another_encryption_is_said_beside_the_request(stack, demands):
+    body = request(stack, "refused")
+    demands("aws:kms")
+    outcome = stack.finish(stack.upload("refused.json", body))
+    assert (outcome.status, outcome.described["error"]) == ("FAILED", "RequestRejected")
+    (problem,) = stack.rejection("refused.json")
+    where = f"s3://{stack.data}/refused/out/run.json"
+    assert problem.startswith(f"output: 's3://{stack.data}/refused/out' was given: S3 refused")
+    assert f"to write {where}, which was sent with the encryption AES256" in problem
+    assert "The bucket's own policy denies it: if it demands aws:kms, set" in problem
+    assert "KmsKeyId" in problem
+
+
+def test_the_worker_by_hand_says_it_too(stack, demands, tmp_path, capfd):
+    demands("aws:kms")
+    told = {"SHRTCACHE": str(tmp_path), "NO_ACCESS_KEY": "T", "AWS_EC2_METADATA_DISABLED": "true"}
+    code = main({**environment(stack, "refused-by-hand"), **told}, stack.store)
+    assert code == 78
+    said = capfd.readouterr().err
+    assert f"S3 refused to write s3://{stack.data}/refused-by-hand/" in said
+    assert "The bucket's own policy denies it" in said
