@@ -62,6 +62,7 @@ class Shard:
     input: tuple[str, bytes]
     assets: Mapping[str, tuple[str, bytes]]
     dockfiles: Mapping[str, bytes] | None = None
+    checkpoint_seconds: int = 0
 
     def environment(self, scratch: Path, *, path: Path | None = None) -> dict[str, str]:
         """Write the round; returns the environment of its only child."""
@@ -122,7 +123,7 @@ class Shard:
             vcpus=1,
             gpus=0,
             attempt_seconds=3600,
-            checkpoint_seconds=0,
+            checkpoint_seconds=self.checkpoint_seconds,
             kms_key_id=None,
             variables=(),
         )

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 import boto3
+from _figures import Figure, ratio
 from _measure import table
 from moto import mock_aws
 from moto.s3.models import s3_backends
@@ -96,7 +97,7 @@ def by_outputs(store: Store, inputs: int) -> int:
 def main() -> None:
     """Print the counts for packs of one and of a hundred, without and with failures."""
     inputs = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    rows = []
+    rows, lists = [], []
     for pack, failed in ((1, 0), (1, inputs // 10), (100, 0)):
         reset_s3()
         boto3.client("s3").create_bucket(Bucket=BUCKET)
@@ -109,6 +110,10 @@ def main() -> None:
         for name, candidate in candidates:
             counted = _Counted()
             remaining = candidate(counted.store, inputs)
+            if candidate is by_heads:
+                heads = counted.requests["HeadObject"]
+            elif candidate is by_markers and pack == 1:
+                lists.append(counted.requests["ListObjectsV2"])
             rows.append(
                 (
                     f"{inputs:,}",
@@ -121,6 +126,16 @@ def main() -> None:
                 )
             )
     table(("inputs", "a pack", "failed", "way", "remaining", "HEADs", "LISTs"), rows)
+    quiet, troubled = lists
+    most = -(-inputs // 1000)
+    Figure(
+        f"requests to find what remains of {inputs:,} inputs (with {inputs // 10:,} failed)",
+        f"{heads:,} (a HEAD an input)",
+        f"{quiet} ({troubled})",
+        ratio(quiet, heads),
+        f"<= {most} (+ 1 a 1,000 failed)",
+        quiet <= most and troubled <= most + inputs // 10_000,
+    ).tell()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,106 @@
+"""All figures that are aimed at, in one table: others' idea and ours, from the same run.
+
+Each command runs by itself and in a process of its own; what it prints is left out here. Counts
+and bytes are exact; seconds are of CPU, but for the worker's over the bare tool, which are by the
+clock and need a machine that does nothing else.
+
+usage: python benchmarks/figures.py [--markdown] [--without NAME ...]
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from _figures import Figure, environment, read
+from _measure import table
+
+HERE = Path(__file__).parent
+# In the order of the table; the longest is the last.
+COMMANDS = (
+    "calls.py",
+    "detect.py",
+    "child.py",
+    "redone.py",
+    "accepted.py",
+    "accounted.py",
+    "planning.py",
+    "ranking.py",
+    "overhead.py 1000 1",
+)
+NAMES = ("what", "others' idea, in the same run", "ours", "ratio", "aim", "", "command")
+
+
+@dataclass(frozen=True)
+class Told:
+    """A figure and the command that told it."""
+
+    figure: Figure
+    command: str
+
+    def row(self) -> tuple[str, ...]:
+        """Its cells."""
+        *cells, holds = astuple(self.figure)
+        return (*cells, "" if holds else "MISSED", self.command)
+
+
+def run(command: str) -> Iterator[Told]:
+    """Run one command; what it told, or what its table says where it tells nothing.
+
+    Raises:
+        SystemExit: it did not end well.
+    """
+    name, *given = command.split()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figures"
+        done = subprocess.run(
+            [sys.executable, str(HERE / name), *given],
+            env=environment(path),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stdout}")
+        figures = [of_overhead(done.stdout)] if name == "overhead.py" else read(path)
+    for figure in figures:
+        yield Told(figure, command)
+
+
+def of_overhead(printed: str) -> Figure:
+    """The worker's seconds over the bare tool's, from the table of overhead.py."""
+    lines = [line.split("  ") for line in printed.splitlines()]
+    rows = [[cell.strip() for cell in cells if cell.strip()] for cells in lines]
+    bare = next(row for row in rows if row[1:2] == ["bare tool"])
+    worker = next(row for row in rows if row[1:2] == ["worker"])
+    ratio = float(worker[3])
+    what = f"seconds of {worker[0]} ligands of 50 ms"
+    told = (f"{bare[2]} (the bare tool)", worker[2], worker[3])
+    return Figure(what, *told, "<= 1.01", ratio <= 1.01)
+
+
+def main() -> int:
+    """Print the table; 1 if an aim is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--markdown", action="store_true", help="for benchmarks/README.md")
+    parser.add_argument("--without", nargs="*", default=[], help="commands, as overhead.py")
+    given = parser.parse_args()
+    found = []
+    for command in COMMANDS:
+        if command.split()[0] not in given.without:
+            sys.stderr.write(f"benchmarks/{command}\n")
+            found += run(command)
+    rows = [each.row() for each in found]
+    if given.markdown:
+        for cells in (NAMES, tuple("---" for _ in NAMES), *rows):
+            print(f"| {' | '.join(cells)} |")
+    else:
+        table(NAMES, rows)
+    return 0 if all(each.figure.holds for each in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
