@@ -26,8 +26,8 @@ of_a_group := NAME BUCKET IMAGES WORKER_IMAGE SECRETS KMS_KEY EMAIL BUDGET MAX_V
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench simulate mutate exhaust scale chaos privileges prove wheel image group jobdef push test-containers schema parameters costs permissions lock clean \
-	environment environment-test environment-lint environment-sam environment-snakemake environment-checkov environment-wheel
+.PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench simulate mutate exhaust scale chaos privileges prove wheel image group jobdef push test-containers test-clients schema parameters costs permissions lock clean \
+	environment environment-test environment-lint environment-sam environment-snakemake environment-checkov environment-awscli environment-wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -125,6 +125,9 @@ push: environment ## push that image to the stack's repository and print the URI
 test-containers: environment-test environment-snakemake ## the tools in their containers, against the embedded AWS (needs Docker)
 	@sh scripts/test-containers $(ARGS)
 
+test-clients: environment-test environment-awscli ## every command of docs/submitting.md and docs/monitoring.md, by the AWS CLI and boto3
+	@$(python) -m pytest tests/clients $(ARGS)
+
 schema: environment ## write docs/request.schema.json from the request's model
 	@$(python) -m local schema > docs/request.schema.json
 
@@ -162,6 +165,9 @@ environment-snakemake:
 
 environment-checkov:
 	@sh scripts/environment .venv-checkov checkov
+
+environment-awscli:
+	@sh scripts/environment .venv-awscli awscli
 
 environment-wheel:
 	@sh scripts/environment .venv-wheel build
