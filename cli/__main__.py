@@ -6,14 +6,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
-from rich.live import Live
 from rich.progress import Progress, TaskID
 
 from cli.best import best_so_far
@@ -24,12 +22,11 @@ from cli.life import life_of
 from cli.log_group import LogGroup, NoLogs
 from cli.logs import LogView, Told, Wish
 from cli.look import Doors, RunNotFound, find_run, look, status_of
-from cli.plain import plain
-from cli.progress import RunProgress
-from cli.show import lines, screen
+from cli.plain import say
 from cli.stack import Stack, StackNotFound, embedded_stack, stack_on_aws
 from cli.stop import StopRefused, stop_run
 from cli.tell import told
+from cli.watch import show, watched
 from drydock.errors import DrydockError
 from drydock.executions import Executions
 from drydock.jobs import Jobs
@@ -38,10 +35,24 @@ from drydock.store import Store
 # Also in docs/command_line.md. click itself ends with 2 when a command is used wrongly.
 EXIT_ERROR, EXIT_USAGE, EXIT_REMAINING, EXIT_NOT_FOUND, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 _ONLY = TaskID(0)
-_EPILOG = (
+_CODES = (
     "Exit codes: 0 all is well (with --watch: every input is settled); 1 AWS cannot be asked; "
     "2 wrong usage; 3 the run has ended and inputs remain; 4 there is no such stack, run, input or "
     "log; 130 interrupted."
+)
+_STACK = (
+    "Which stack: drydock --stack NAME … (or DRYDOCK_STACK); of an embedded AWS "
+    "drydock --embedded FOLDER … (or DRYDOCK_EMBEDDED)."
+)
+_RUN = (
+    "RUN is a run's id (16 hex digits), its output (s3://bucket/prefix/) or the ARN of its "
+    "execution."
+)
+_OF_STACK = f"{_STACK}\n\n{_CODES}"
+_OF_RUN = f"{_RUN}\n\n{_OF_STACK}"
+_OF_ALL = (
+    f'{_RUN}\n\nCompletion: eval "$(_DRYDOCK_COMPLETE=bash_source drydock)", or zsh_source, '
+    f"fish_source.\n\n{_CODES}"
 )
 
 
@@ -61,7 +72,7 @@ class Chosen:
         return stack_on_aws(self.name) if self.embedded is None else embedded_stack(self.embedded)
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=_OF_ALL, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--stack",
     "name",
@@ -79,11 +90,14 @@ class Chosen:
 )
 @click.pass_context
 def main(context: click.Context, name: str, embedded: Path | None) -> None:
-    """See what runs of drydock do."""
+    """How runs of drydock go: ask, stop them, read their logs, bring their results here.
+
+    Everything is read from S3, AWS Batch, Step Functions and CloudWatch Logs when it is asked for.
+    """
     context.obj = Chosen(name, embedded)
 
 
-@main.command(epilog=_EPILOG)
+@main.command(epilog=_OF_RUN, short_help="How far a run has come.")
 @click.argument("run")
 @click.option("--watch", is_flag=True, help="Stay, until the run has ended.")
 @click.option("--json", "as_json", is_flag=True, help="Plain data, for programs.")
@@ -98,19 +112,22 @@ def main(context: click.Context, name: str, embedded: Path | None) -> None:
 )
 @click.pass_obj
 def status(chosen: Chosen, run: str, *, watch: bool, as_json: bool, every_s: float) -> None:
-    """How far RUN has come: its id, its output (s3://…) or its execution's ARN."""
+    """How far RUN has come: what is settled, runs and remains, failures, pace, time left, spend.
+
+    On a terminal --watch is a screen that lives; elsewhere it is a line a look.
+    """
     doors = _doors(chosen)
     run_id = find_run(doors, run)
-    found = _watched(doors, run_id, every_s, as_json=as_json) if watch else look(doors, run_id)
+    found = watched(doors, run_id, every_s, as_json=as_json) if watch else look(doors, run_id)
     if as_json:
         click.echo(json.dumps(found.as_json()))
     elif not watch or not Console().is_terminal:
-        _print(found, doors.now())
+        show(found, doors.now())
     if found.is_over and found.total("remaining"):
         sys.exit(EXIT_REMAINING)
 
 
-@main.command(epilog=_EPILOG)
+@main.command(epilog=_OF_RUN, short_help="What happened to one input.")
 @click.argument("run")
 @click.argument("index", type=click.IntRange(min=0))
 @click.pass_obj
@@ -121,10 +138,10 @@ def explain(chosen: Chosen, run: str, index: int) -> None:
     """
     doors = _doors(chosen)
     for line in told(life_of(doors, find_run(doors, run), index)):
-        _say(line)
+        say(line)
 
 
-@main.command(epilog=_EPILOG)
+@main.command(epilog=_OF_RUN, short_help="What the containers of one input wrote.")
 @click.argument("run")
 @click.argument("index", type=click.IntRange(min=0))
 @click.option("--round", "of_round", type=click.IntRange(min=0), help="Of this round alone.")
@@ -162,13 +179,13 @@ def logs(
         find_run(doors, run),
         index,
         Wish(of_round, attempt, tail, timestamps),
-        Told(_say, lambda text: _say(text, err=True)),
+        Told(say, lambda text: say(text, err=True)),
     )
     if not (view.follow(time.sleep) if follow else view.show()):
         sys.exit(EXIT_NOT_FOUND)
 
 
-@main.command(epilog=_EPILOG)
+@main.command(epilog=_OF_RUN, short_help="The best molecules so far.")
 @click.argument("run")
 @click.option(
     "-n",
@@ -193,7 +210,7 @@ def top(chosen: Chosen, run: str, *, count: int, as_json: bool) -> None:
         return
     for rank, found in enumerate(best.molecules, 1):
         where = "" if found.index is None else f"  input {found.index}"
-        _say(f"{rank:>4}  {found.score:>9.3f}  {found.molecule_id}{where}")
+        say(f"{rank:>4}  {found.score:>9.3f}  {found.molecule_id}{where}")
     if not best.molecules:
         click.echo("no molecule has a score yet")
     if best.by_input:
@@ -202,7 +219,7 @@ def top(chosen: Chosen, run: str, *, count: int, as_json: bool) -> None:
         )
 
 
-@main.command(epilog=_EPILOG)
+@main.command(epilog=_OF_RUN, short_help="Bring the results here.")
 @click.argument("run")
 @click.option(
     "--to",
@@ -239,7 +256,7 @@ def _bar(what: str) -> Progress:
     return bar
 
 
-@main.command(epilog=_EPILOG)
+@main.command(epilog=_OF_RUN, short_help="Stop a run.")
 @click.argument("run")
 @click.option("--now", is_flag=True, help="Also end what runs; it saves what it has.")
 @click.pass_obj
@@ -258,7 +275,7 @@ def stop(chosen: Chosen, run: str, *, now: bool) -> None:
     click.echo(f"run {run_id} is stopped; drydock status {run_id} --watch shows it end")
 
 
-@main.command(epilog=_EPILOG)
+@main.command(epilog=_OF_STACK, short_help="Print a job definition to edit.")
 @click.option("--group", envvar="DRYDOCK_GROUP", help="The stack of that group (make group).")
 @click.pass_obj
 def jobdef(chosen: Chosen, group: str | None) -> None:
@@ -272,52 +289,6 @@ def jobdef(chosen: Chosen, group: str | None) -> None:
         "vcpus, then: aws batch register-job-definition --cli-input-json file://jobdef.json",
         err=True,
     )
-
-
-def _say(text: str, *, err: bool = False) -> None:
-    """One line, whatever others wrote into it."""
-    click.echo(plain(text), err=err)
-
-
-def _print(run: RunProgress, now: float) -> None:
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(screen(run, now))
-    else:
-        for line in lines(run, now):
-            _say(line)
-
-
-def _watched(doors: Doors, run_id: str, every_s: float, *, as_json: bool) -> RunProgress:
-    """Look again and again until the run has ended."""
-    console = Console(highlight=False)
-    if as_json or not console.is_terminal:
-        return _until_over(doors, run_id, every_s, lambda run: _line(run, as_json=as_json))
-    with Live(console=console, auto_refresh=False) as live:
-        return _until_over(
-            doors,
-            run_id,
-            every_s,
-            lambda run: live.update(screen(run, doors.now()), refresh=True),
-        )
-
-
-def _line(run: RunProgress, *, as_json: bool) -> None:
-    if not run.is_over:
-        settled, inputs = run.total("settled"), run.total("inputs")
-        text = f"{settled:,} of {inputs:,} settled, {run.total('running'):,} running"
-        click.echo(json.dumps(run.as_json()) if as_json else text)
-
-
-def _until_over(
-    doors: Doors, run_id: str, every_s: float, told: Callable[[RunProgress], None]
-) -> RunProgress:
-    while True:
-        found = look(doors, run_id)
-        told(found)
-        if found.is_over:
-            return found
-        time.sleep(every_s)
 
 
 def _doors(chosen: Chosen) -> Doors:
@@ -339,10 +310,10 @@ def run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_ERROR)
     except GroupRefused as error:
-        _say(f"drydock: {error}", err=True)
+        say(f"drydock: {error}", err=True)
         sys.exit(EXIT_USAGE)
     except (StackNotFound, RunNotFound) as error:
-        _say(f"drydock: {error}", err=True)
+        say(f"drydock: {error}", err=True)
         sys.exit(EXIT_NOT_FOUND)
     except (
         DrydockError,
@@ -353,7 +324,7 @@ def run() -> None:
         NoJobDefinition,
         OSError,
     ) as error:
-        _say(f"drydock: {error}", err=True)
+        say(f"drydock: {error}", err=True)
         sys.exit(EXIT_ERROR)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from cli.look import Doors, RunNotFound, run_of
 from drydock.detection import list_markers, run_keys
 from drydock.errors import Malformed, NotFound
+from drydock.failures import classify
 from drydock.keys import ControlKeys
 from drydock.markers import Content, Speaker, parse_marker, parse_marker_name
 from drydock.parts import PartRecord, parse_part_record
@@ -23,7 +24,8 @@ from drydock.tasks import Record, offsets_range, parse_offsets, parse_records, p
 class Attempt:
     """One start of a container that worked on the input, in Batch's words.
 
-    Times are seconds since 1970. ``status`` is None of one that has ended.
+    Times are seconds since 1970. ``status`` is None of one that has ended, and ``failure_class``
+    of one that did not end badly.
     """
 
     number: int
@@ -33,6 +35,7 @@ class Attempt:
     reason: str = ""
     exit_code: int | None = None
     log_stream: str | None = None
+    failure_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +186,7 @@ def _job_of(doors: Doors, run: RunDocument, shard: int, found: Round, place: int
 
 def _attempts(job: Mapping[str, Any]) -> tuple[Attempt, ...]:
     """https://docs.aws.amazon.com/batch/latest/APIReference/API_AttemptDetail.html"""
-    found = [
-        Attempt(
-            number=number,
-            started_at=_seconds(each.get("startedAt")),
-            stopped_at=_seconds(each.get("stoppedAt")),
-            reason=each.get("container", {}).get("reason") or each.get("statusReason") or "",
-            exit_code=each.get("container", {}).get("exitCode"),
-            log_stream=each.get("container", {}).get("logStreamName"),
-        )
-        for number, each in enumerate(job.get("attempts") or [], 1)
-    ]
+    found = [_ended(number, each) for number, each in enumerate(job.get("attempts") or [], 1)]
     if job["status"] not in ("SUCCEEDED", "FAILED"):
         container = job.get("container") or {}
         started_at = _seconds(job.get("startedAt")) if job["status"] == "RUNNING" else None
@@ -201,6 +194,21 @@ def _attempts(job: Mapping[str, Any]) -> tuple[Attempt, ...]:
         stream = container.get("logStreamName") if job["status"] == "RUNNING" else None
         found.append(Attempt(number, job["status"], started_at, log_stream=stream))
     return tuple(found)
+
+
+def _ended(number: int, attempt: Mapping[str, Any]) -> Attempt:
+    container = attempt.get("container", {})
+    status_reason, reason = attempt.get("statusReason"), container.get("reason")
+    code = container.get("exitCode")
+    return Attempt(
+        number=number,
+        started_at=_seconds(attempt.get("startedAt")),
+        stopped_at=_seconds(attempt.get("stoppedAt")),
+        reason=reason or status_reason or "",
+        exit_code=code,
+        log_stream=container.get("logStreamName"),
+        failure_class=None if code == 0 else classify(status_reason, reason, code).failure_class,
+    )
 
 
 def _seconds(milliseconds: float | None) -> float | None:

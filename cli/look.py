@@ -1,7 +1,7 @@
 """Reads how far a run has come: LISTs of markers, and the documents of the run and its shards.
 
 A shard that is complete costs one request; another one costs a document besides, and a LIST per
-1,000 markers. DescribeJobs is asked once for 100 arrays.
+1,000 markers: ten for the largest. DescribeJobs is asked once for 100 arrays.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cli.progress import RunProgress, ShardProgress
@@ -79,9 +79,8 @@ def look(doors: Doors, run_id: str) -> RunProgress:
     sizes = shard_sizes(doors.store, run)
     seen = each(lambda item: _shard(doors, run, *item), sizes.items())
     running = doors.jobs.running([shard.job_id for shard in seen if shard.job_id])
-    metered = _metered(doors, run)
     stop = run.active_stop
-    spent = max(metered, sum(shard.vcpu_seconds for shard in seen))
+    spent = max(_metered(doors, run), _used(seen))
     return RunProgress(
         run_id=run.run_id,
         name=str(run.current.request["name"]),
@@ -159,6 +158,15 @@ def shard_sizes(store: Store, run: RunDocument) -> dict[int, int]:
     except NotFound:
         return {}
     return {item["shard"]: item["inputs"] for item in json.loads(found.body)}
+
+
+def _used(seen: Sequence[_Seen]) -> float:
+    """vCPU-seconds of what is done: as complete shards say, and others in proportion to these."""
+    known = [shard for shard in seen if shard.vcpu_seconds]
+    used = sum(shard.vcpu_seconds for shard in known)
+    done = sum(shard.progress.done for shard in known)
+    every = sum(shard.progress.done for shard in seen)
+    return used * every / done if done else used
 
 
 def _metered(doors: Doors, run: RunDocument) -> float:

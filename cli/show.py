@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cli.plain import plain
 from cli.progress import RunProgress, ShardProgress, unfinished
 
 SHARDS_SHOWN = 10
@@ -21,7 +22,7 @@ def lines(run: RunProgress, now: float) -> list[str]:
         f"{run.name} ({run.run_id}), epoch {run.epoch}: {_status(run, now)}",
         *([f"stopped, {run.stop}"] if run.stop else []),
         _counts(run),
-        *([f"failed: {_by_class(run)}"] if run.failures else []),
+        *([f"failed: {_by_class(run)}", _advice(run)] if run.failures else []),
         _shards_in_words(run),
         *_pace(run),
         f"output: {run.output_uri}",
@@ -31,21 +32,24 @@ def lines(run: RunProgress, now: float) -> list[str]:
 def screen(run: RunProgress, now: float) -> RenderableType:
     """The whole for a terminal."""
     parts: list[RenderableType] = [
-        Text.assemble((run.name, "bold"), f"  {run.run_id}  epoch {run.epoch}  {_status(run, now)}")
+        Text.assemble(
+            (plain(run.name), "bold"), f"  {run.run_id}  epoch {run.epoch}  {_status(run, now)}"
+        )
     ]
     if run.stop:
-        parts.append(Text(f"stopped, {run.stop}", style="yellow"))
+        parts.append(Text(plain(f"stopped, {run.stop}"), style="yellow"))
     parts.append(_bar(run))
     parts.append(Text(_counts(run)))
     if run.failures:
-        parts.append(Text(f"failed: {_by_class(run)}", style="red"))
+        parts.append(Text(plain(f"failed: {_by_class(run)}"), style="red"))
+        parts.append(Text(plain(_advice(run))))
     parts.extend(Text(line) for line in (_shards_in_words(run), *_pace(run)))
     left = unfinished(run.shards)
     if left:
         parts.append(_table(left[:SHARDS_SHOWN], now))
     if len(left) > SHARDS_SHOWN:
         parts.append(Text(f"… and {len(left) - SHARDS_SHOWN} more", style="dim"))
-    parts.append(Text(f"output: {run.output_uri}", style="dim"))
+    parts.append(Text(plain(f"output: {run.output_uri}"), style="dim"))
     return Group(*parts)
 
 
@@ -84,10 +88,20 @@ def _by_class(run: RunProgress) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in run.failures.items())
 
 
+def _advice(run: RunProgress) -> str:
+    entries = ", ".join(entry(name) for name in run.failures)
+    return f"what to do: {entries}; which inputs: failures.csv of the results"
+
+
+def entry(failure_class: str) -> str:
+    """Where the documentation says what a failure is and what to do."""
+    return f"docs/failures.md#{failure_class}"
+
+
 def _shards_in_words(run: RunProgress) -> str:
-    states = run.states
+    states, rounds = run.states, run.total("rounds")
     told = ", ".join(f"{states[name]:,} {name}" for name in _STATES if name in states)
-    return f"shards: {told or 'none yet'}; {run.total('rounds'):,} rounds"
+    return f"shards: {told or 'none yet'}; {rounds:,} round{'' if rounds == 1 else 's'}"
 
 
 def _pace(run: RunProgress) -> list[str]:
@@ -99,6 +113,8 @@ def _pace(run: RunProgress) -> list[str]:
     if run.spent_usd is not None:
         cap = "" if run.stop_after_usd is None else f" of {run.stop_after_usd:,.2f}"
         told.append(f"about {run.spent_usd:,.2f}{cap} USD spent")
+    elif run.total("settled"):
+        told.append("spent: known with the first complete shard")
     return told
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from cli.life import Attempt, Life, RoundOfInput
-from cli.show import duration
+from cli.show import duration, entry
 from drydock.markers import Failure
 
 
@@ -48,6 +48,8 @@ def _round(found: RoundOfInput) -> Iterator[str]:
         yield "  AWS Batch knows this job no more: it keeps ended ones for 7 days"
     for attempt in found.attempts or ():
         yield f"  attempt {attempt.number}: {attempt_in_words(attempt)}"
+        if attempt.failure_class:
+            yield f"    {attempt.failure_class}: see {entry(attempt.failure_class)}"
         if attempt.log_stream:
             yield f"    log stream {attempt.log_stream}"
 
@@ -71,7 +73,7 @@ def _end(life: Life) -> Iterator[str]:
         yield "remains" if repeats is None else f"repeats input {repeats}, to be skipped"
     elif isinstance(content, Failure):
         yield f"failed ({content.failure_class}): {content.reason}"
-        yield f"  docs/failures.md#failed-inputs says what to do about {content.failure_class}"
+        yield f"  see {entry(content.failure_class)}"
     elif isinstance(content, tuple):
         yield f"skipped: it repeats input {content[1]}"
     elif content is None:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from cli import stack
 from cli.__main__ import main
 from cli.stack import StackNotFound, embedded_stack, stack_on_aws
+from tests.steps.world import DATA
 
 OUTPUTS = {
     "ControlBucket": "drydock-control",
@@ -110,6 +111,50 @@ def test_wrong_usage_has_its_own_code():
     answer = program("status")
     assert answer.returncode == 2
     assert "Missing argument 'RUN'" in answer.stderr
+
+
+def test_what_others_wrote_is_printed_as_text(world, cloudformation, monkeypatch):
+    has, _ = cloudformation
+    monkeypatch.setattr("cli.__main__.Jobs", lambda: world.batch)
+    world.inputs(1)
+    run_id = world.start()
+    world.submit(run_id)
+    world.work(world.batch.live()[0], fail={0: "bad_input"})
+    (marker,) = (key for key in world.keys(DATA) if key.endswith(".failed"))
+    hostile = b"\\u001b[2Jit cannot\\u0007 be read"
+    world.put(DATA, marker, world.get(DATA, marker).replace(b"it cannot be read", hostile))
+    has("lab", OUTPUTS)
+    answer = CliRunner().invoke(main, ["--stack", "lab", "explain", run_id, "0"])
+    assert "failed (bad_input): it cannot\\x07 be read" in answer.output
+    assert "see docs/failures.md#bad_input" in answer.output
+    assert "\x1b" not in answer.output
+
+
+@pytest.mark.parametrize("command", ["status", "explain", "logs", "top", "results", "stop"])
+def test_each_commands_help_stands_alone(command):
+    answer = CliRunner().invoke(main, [command, "--help"])
+    assert answer.exit_code == 0
+    said = " ".join(answer.output.split())
+    for text in ("RUN is a run's id (16 hex digits)", "--stack NAME", "4 there is no such stack"):
+        assert text in said
+
+
+def test_logs_of_an_input_that_nothing_ran_for_have_their_own_code(world, cloudformation):
+    has, _ = cloudformation
+    world.inputs(1)
+    run_id = world.start()
+    has("lab", OUTPUTS)
+    answer = CliRunner().invoke(main, ["--stack", "lab", "logs", run_id, "0"])
+    assert answer.exit_code == 4
+    assert answer.stdout == ""
+    assert answer.stderr == "input 0 is in no round yet: no container has worked on it\n"
+
+
+def test_who_has_read_enough_is_no_error():
+    command = f"{sys.executable} -m cli --help | head -1"
+    answer = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert answer.stdout.startswith("Usage: drydock")
+    assert answer.stderr == ""
 
 
 def test_shells_can_complete_it():

@@ -7,9 +7,10 @@ import pytest
 
 from cli.log_group import LogGroup, Reading
 from cli.logs import LogView, Told, Wish
+from tests.cli.conftest import STACK
 from tests.steps.world import DATA
 
-GROUP = "/lab/worker"
+GROUP = STACK.worker_log_group
 MS = 1000
 
 

@@ -1,11 +1,17 @@
 """How far a run is, read from what lies in S3 and from what AWS says."""
 
-import pytest
+from collections import Counter
 
-from cli.look import RunNotFound, find_run, look
+import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+
+from cli.look import Doors, RunNotFound, find_run, look
 from cli.progress import ShardProgress
+from drydock.keys import RunKeys
 from drydock.stopping import stop_run
-from tests.steps.world import DATA, EXECUTION
+from tests.cli.conftest import STACK
+from tests.steps.world import DATA, EXECUTION, World
 
 
 def requests_of(world, do):
@@ -97,6 +103,31 @@ def test_a_complete_shard_costs_one_request_and_others_a_few(world, doors):
     assert sorted(asked) == ["GetObject"] * 6 + ["ListObjectsV2"]
 
 
+def test_a_shard_of_ten_thousand_inputs_costs_ten_lists_and_two_documents():
+    world = World(SHARD_SIZE="10000")
+    doors = Doors(STACK, world.store, world.batch, world.executions, lambda: world.time)
+    uris = "".join(f"s3://{DATA}/input/{number:05d}.pdbqt\n" for number in range(10_000))
+    world.put(DATA, "list.txt", uris.encode())
+    run_id = world.start(input=f"s3://{DATA}/list.txt")
+    world.submit(run_id)
+    (job,) = world.batch.live()
+    job.running = 100
+    keys = RunKeys(run_id, "out/")
+    # All but one, half of them failed: 9,999 markers.
+    for place in range(9_999):
+        name = keys.done_marker(0, place, place)
+        if place % 2:
+            name = keys.failed_marker(0, place, 1, "bad_input")
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(DATA, name, b"x")
+    world.batch.reads.clear()
+    found, asked = requests_of(world, lambda: look(doors, run_id))
+    assert (found.total("done"), found.failures) == (5_000, {"bad_input": 4_999})
+    assert (found.total("remaining"), found.total("running")) == (1, 100)
+    # The run and its shards; of the shard its accounts, which are not there, and its document.
+    assert Counter(asked) == {"ListObjectsV2": 10, "GetObject": 4}
+    assert len(world.batch.reads) <= 1
+
+
 def test_what_retry_failed_opened_again_remains(world, doors):
     world.inputs(4)
     run_id = world.start()
@@ -130,6 +161,21 @@ def test_spending_is_what_settled_inputs_took_at_least(world, doors):
     world.aggregate(run_id)
     # Four inputs of 1.5 s on two vCPUs of 0.05 USD an hour.
     assert look(doors, run_id).spent_usd == pytest.approx(4 * 1.5 * 2 / 3600 * 0.05)
+
+
+def test_what_is_done_in_other_shards_counts_in_proportion(world, doors):
+    world.inputs(8)
+    run_id = world.start()
+    for shard in (0, 1):
+        world.submit(run_id, shard, f"token {shard}")
+    first, second = world.batch.live()
+    world.work(first)
+    world.work(second, [0, 1])
+    assert look(doors, run_id).spent_usd is None
+    world.batch.end(first.job_id)
+    world.submit(run_id, token="again")
+    world.aggregate(run_id)
+    assert look(doors, run_id).spent_usd == pytest.approx(6 * 1.5 / 3600 * 0.05)
 
 
 def test_nothing_tells_how_long_a_standstill_lasts():

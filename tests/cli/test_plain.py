@@ -8,7 +8,7 @@ from cli.plain import plain
 @pytest.mark.parametrize(
     ("text", "printed"),
     [
-        ("ligand\tZINC-0001 –9.3 kcal/mol, Å, 分子", "ligand\tZINC-0001 –9.3 kcal/mol, Å, 分子"),
+        ("ligand\tZINC-0001 -9.3 kcal/mol, Å, 分子", "ligand\tZINC-0001 -9.3 kcal/mol, Å, 分子"),
         ("\x1b[31mred\x1b[0m", "red"),
         ("\x1b[2J\x1b[H\x1b[?25lgone", "gone"),
         ("\x1b]0;title\x07after", "after"),

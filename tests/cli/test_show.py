@@ -52,7 +52,26 @@ def test_plain_lines_say_everything():
 
 def test_failures_come_by_class_the_most_frequent_first():
     one = ShardProgress(0, 9, failed=3, failures={"bad_input": 1, "tool_failed": 2})
-    assert "failed: 2 tool_failed, 1 bad_input" in lines(run(one), now=1000.0)
+    told = lines(run(one), now=1000.0)
+    assert "failed: 2 tool_failed, 1 bad_input" in told
+    (advice,) = (line for line in told if line.startswith("what to do: "))
+    assert "docs/failures.md#tool_failed, docs/failures.md#bad_input;" in advice
+
+
+def test_one_round_is_no_rounds():
+    assert "shards: 1 running; 1 round" in lines(
+        run(ShardProgress(0, 1, state="running", rounds=1)), 0.0
+    )
+
+
+def test_names_of_others_cannot_move_the_cursor():
+    hostile = run(
+        HALF, name="\x1b[2Jd4", stop="user: \x1b]0;title\x07why", output_uri="s3://b/\x1b[1A/"
+    )
+    console = Console(file=io.StringIO(), width=100)
+    console.print(screen(hostile, now=1000.0))
+    assert "\x1b" not in console.file.getvalue()
+    assert "stopped, user: why" in console.file.getvalue()
 
 
 def test_a_run_that_is_over_has_no_time_left():

@@ -1,0 +1,65 @@
+"""Shows a run's progress, once or until the run has ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from cli.look import Doors, look
+from cli.plain import say
+from cli.progress import RunProgress
+from cli.show import lines, screen
+from drydock.errors import ServiceUnavailable, StoreUnavailable
+
+
+def show(run: RunProgress, now: float) -> None:
+    """On a terminal as a screen, elsewhere as plain lines."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(screen(run, now))
+    else:
+        for line in lines(run, now):
+            say(line)
+
+
+def watched(doors: Doors, run_id: str, every_s: float, *, as_json: bool) -> RunProgress:
+    """Look again and again until the run has ended; ``every_s`` seconds lie between."""
+    console = Console(highlight=False)
+    if as_json or not console.is_terminal:
+        return _until_over(doors, run_id, every_s, lambda run: _line(run, as_json=as_json))
+    with Live(console=console, auto_refresh=False) as live:
+        return _until_over(
+            doors,
+            run_id,
+            every_s,
+            lambda run: live.update(screen(run, doors.now()), refresh=True),
+        )
+
+
+def _line(run: RunProgress, *, as_json: bool) -> None:
+    if not run.is_over:
+        settled, inputs = run.total("settled"), run.total("inputs")
+        text = f"{settled:,} of {inputs:,} settled, {run.total('running'):,} running"
+        click.echo(json.dumps(run.as_json()) if as_json else text)
+
+
+def _until_over(
+    doors: Doors, run_id: str, every_s: float, told: Callable[[RunProgress], None]
+) -> RunProgress:
+    while True:
+        try:
+            found = look(doors, run_id)
+        except (StoreUnavailable, ServiceUnavailable) as error:
+            # A watch of days outlives an outage of minutes.
+            say(f"drydock: {error}; asking again in {every_s:g} s", err=True)
+            time.sleep(every_s)
+            continue
+        told(found)
+        if found.is_over:
+            return found
+        time.sleep(every_s)
