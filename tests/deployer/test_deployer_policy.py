@@ -134,6 +134,8 @@ BY_HAND = {
     "iam:CreateServiceLinkedRole": (
         "arn:aws:iam::123456789012:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
     ),
+    "batch:CancelJob": f"arn:aws:batch:{ACCOUNT}:job/0123",
+    "batch:TerminateJob": f"arn:aws:batch:{ACCOUNT}:job/0123",
     "batch:DescribeJobs": "*",
     "batch:ListJobs": "*",
     "batch:DeregisterJobDefinition": f"arn:aws:batch:{ACCOUNT}:job-definition/{STACK}-worker-1a:1",

@@ -95,15 +95,17 @@ class Resources:
         return {name: each for name, (type_, each) in self.found.items() if type_ == kind}
 
 
-def resolved(stack, parameters: Mapping[str, str], region: str) -> Resources:
+def resolved(
+    stack, parameters: Mapping[str, str], region: str, stack_name: str = "drydock"
+) -> Resources:
     """The resources of a deployed stack; names and ARNs are those of the deployment."""
     document = read_template(TEMPLATE)
     pseudo = {
         "AWS::AccountId": "123456789012",
         "AWS::Partition": "aws",
         "AWS::Region": region,
-        "AWS::StackName": "drydock",
-        "AWS::StackId": f"arn:aws:cloudformation:{region}:123456789012:stack/drydock/local",
+        "AWS::StackName": stack_name,
+        "AWS::StackId": f"arn:aws:cloudformation:{region}:123456789012:stack/{stack_name}/local",
         "AWS::URLSuffix": "amazonaws.com",
     }
     resolver = Resolver(document, parameters, pseudo)
