@@ -10,7 +10,8 @@ import zipfile
 import pytest
 
 from drydock.keys import ControlKeys
-from tests.embedded.run_support import QUICK, ROOT, until, world
+from local.deploy import deploy
+from tests.embedded.run_support import LIMIT_S, QUICK, ROOT, until, world
 from tests.worker.openmm.reading import read_log
 
 EXAMPLE = ROOT / "examples" / "dock_then_md"
@@ -80,7 +81,7 @@ def test_a_chain_that_is_stopped_ends_by_that_name_and_goes_on_when_it_is_starte
     assert docking.arn.rpartition(":")[2].startswith("chain-")
     until(lambda: len(docking.look().children) and docking.look().settled, "a docked input")
     stop(stack, docking.run().run_id)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 1
     assert "FAILED: RunStopped: user" in out
     assert f"inputs remain) ({docking.arn})" in out
@@ -89,7 +90,7 @@ def test_a_chain_that_is_stopped_ends_by_that_name_and_goes_on_when_it_is_starte
     assert 0 < settled < 5
 
     process = start(stack)
-    out, _ = process.communicate(timeout=180)
+    out, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, out
     assert f"simulated: s3://{stack.data}/{OUTPUT}/simulate/results/" in out
     again = stack.executions()[2]
@@ -100,6 +101,48 @@ def test_a_chain_that_is_stopped_ends_by_that_name_and_goes_on_when_it_is_starte
         (2, 0),
         (2, 0),
     ]
+
+
+@pytest.fixture
+def deployed(stack):
+    """Starts what the example's template makes; returns the chain's ARN and the nested run's."""
+    parameters = {"DrydockStateMachineArn": stack.stack.state_machine_arn}
+    made = deploy(stack.aws, EXAMPLE / "template.yaml", parameters, stack_name="chained")
+
+    def deployed(**dock):
+        before = {each.arn for each in stack.executions()}
+        requests = quick()
+        requests["dock"] |= dock
+        arn = made.outputs["ChainArn"]
+        chain = stack.states.start_execution(stateMachineArn=arn, input=json.dumps(requests))
+        started = until(lambda: {each.arn for each in stack.executions()} - before, "a run")
+        return chain["executionArn"], started.pop()
+
+    return deployed
+
+
+def end_of(stack, execution):
+    def ended():
+        described = stack.states.describe_execution(executionArn=execution)
+        return described["status"] != "RUNNING" and described
+
+    return until(ended, "the chain's end")
+
+
+def test_a_request_that_is_refused_ends_the_chain_by_that_name(stack, deployed):
+    chain, run = deployed(tool="sextant")
+    described = end_of(stack, chain)
+    assert (described["status"], described["error"]) == ("FAILED", "RequestRejected")
+    assert "tool: 'sextant' was given" in described["cause"]
+    assert described["cause"].endswith(f" ({run})")
+
+
+def test_a_run_whose_execution_is_stopped_ends_the_chain(stack, deployed):
+    chain, run = deployed(output=f"s3://{stack.data}/runs/aborted/")
+    stack.states.stop_execution(executionArn=run)
+    described = end_of(stack, chain)
+    assert (described["status"], described["error"]) == ("FAILED", "ChainFailed")
+    assert '"Status":"ABORTED"' in described["cause"].replace(" ", "")
 
 
 def stop(stack, run_id):
