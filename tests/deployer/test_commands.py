@@ -11,23 +11,29 @@ from botocore import xform_name
 
 from tests.architecture.imports import ROOT
 
-PAGES = ("deploying.md", "operating.md", "stops.md", "your_own_image.md")
+PAGES = (
+    *("deploying.md", "operating.md", "stops.md", "your_own_image.md", "images.md"),
+    *("submitting.md", "monitoring.md"),
+)
 GLOBAL = {"region", "query", "output", "profile", "cli-binary-format"}
+GLOBAL |= {"cli-input-json", "generate-cli-skeleton", "max-items"}
 # What the CLI has beside the services' own operations, with the options that the pages use.
 OWN = {
-    ("s3", "cp"): {"recursive"},
+    ("s3", "cp"): {"recursive", "no-progress", "exclude", "include"},
+    ("s3", "ls"): {"recursive"},
     ("s3", "rm"): {"recursive"},
     ("s3", "rb"): {"force"},
     ("s3", "sync"): set(),
     ("ecr", "get-login-password"): set(),
-    ("logs", "tail"): {"follow"},
+    ("logs", "tail"): {"follow", "log-stream-names"},
 }
 SESSION = botocore.session.get_session()
 SAM_COMMANDS = {"deploy", "delete", "build", "validate", "local", "logs"}
 
 
 def text_of(page):
-    return (ROOT / "docs" / page).read_text(encoding="utf-8").replace("\\\n", " ")
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return text.replace("\\\n> ", " ").replace("\\\n", " ")
 
 
 def commands():

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -30,6 +31,32 @@ def stack(directory):
         aws.client("s3").put_object(Bucket=first.data_buckets[0], Key="kept", Body=b"kept")
     with EmbeddedAws(directory, stack_image=STACK_IMAGE) as aws:
         yield aws, deploy(aws, TEMPLATE, {**EMBEDDED_PARAMETERS, "AttemptsPerRound": "2"})
+
+
+def test_cloudformation_tells_the_outputs(stack):
+    aws, made = stack
+    client = aws.client("cloudformation")
+    [told] = client.describe_stacks(StackName="drydock")["Stacks"]
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in told["Outputs"]}
+    assert outputs == dict(made.outputs)
+    assert [each["StackId"] for each in client.describe_stacks()["Stacks"]] == [told["StackId"]]
+    assert client.describe_stacks(StackName=told["StackId"])["Stacks"] == [told]
+
+
+def test_cloudformation_knows_no_other_stack_and_makes_none(stack):
+    client = stack[0].client("cloudformation")
+    with pytest.raises(ClientError, match="Stack with id another does not exist"):
+        client.describe_stacks(StackName="another")
+    with pytest.raises(ClientError, match="no other CloudFormation request than DescribeStacks"):
+        client.delete_stack(StackName="drydock")
+
+
+def test_a_profile_leads_here(stack, directory, monkeypatch):
+    aws, made = stack
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(directory / "aws.ini"))
+    client = boto3.Session(profile_name="embedded").client("s3")
+    assert client.meta.endpoint_url == aws.endpoint_url
+    assert made.intake_bucket in [each["Name"] for each in client.list_buckets()["Buckets"]]
 
 
 def test_outputs_name_what_was_made(stack):

@@ -175,3 +175,12 @@ def test_an_execution_that_is_not_there_is_named_so(states):
     arn = "arn:aws:states:us-east-1:123456789012:execution:none:none"
     assert refused(states.describe_execution, executionArn=arn) == "ExecutionDoesNotExist"
     assert refused(states.stop_execution, executionArn=arn) == "ExecutionDoesNotExist"
+
+
+def test_a_history_can_be_told_from_its_end(states, machine, eventually):
+    arn = states.start_execution(stateMachineArn=machine("history", PASS))["executionArn"]
+    eventually(lambda: states.describe_execution(executionArn=arn)["status"] == "SUCCEEDED")
+    events = states.get_execution_history(executionArn=arn)["events"]
+    assert events[-1]["type"] == "ExecutionSucceeded"
+    told = states.get_execution_history(executionArn=arn, reverseOrder=True)["events"]
+    assert told == events[::-1]
