@@ -169,6 +169,18 @@ def test_only_inputs_of_molecules_that_are_kept_are_listed_and_each_once(world):
     assert uris(world) == [f"s3://{DATA}/input/001.pdbqt", f"s3://{DATA}/input/003.pdbqt"]
 
 
+def test_of_files_that_were_cut_the_list_names_each_once_and_whole(world):
+    for name in "ab":
+        world.put(DATA, f"input/{name}.smi", b"CC n0\nCC n1\nCC n2\n")
+    run_id = world.start(records_per_input=1)
+    for shard in (0, 1):
+        settle(world, run_id, shard)
+    merge(world, run_id)
+    assert len(table(world, "top.csv")) == 6
+    assert uris(world) == [f"s3://{DATA}/input/b.smi", f"s3://{DATA}/input/a.smi"]
+    assert any("slices" in line for line in listed(world))
+
+
 def test_the_list_of_inputs_is_the_same_bytes_when_a_run_is_started_again(world, run_id):
     for shard in range(3):
         settle(world, run_id, shard)
