@@ -142,6 +142,9 @@ class DockerLauncher:
         return self.worker_image if is_own else image
 
     def _mounts(self, job: Job, machine: Machine) -> Iterator[str]:
+        for volume in job.spec.container["volumes"]:
+            if "efsVolumeConfiguration" in volume:
+                raise StartError(f"CannotCreateContainerError: no EFS here for {volume['name']}")
         for mount in job.spec.container["mountPoints"]:
             path, name = mount["containerPath"], f"drydock-{machine.id}-{mount['sourceVolume']}"
             with self._making_volumes:

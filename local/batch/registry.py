@@ -10,6 +10,7 @@ from local.batch.validation import (
     check_complete,
     check_container,
     check_linux_parameters,
+    check_mounts,
     check_name,
     check_retry_strategy,
     check_secrets,
@@ -110,9 +111,11 @@ class Registry:
             raise RefusedError(
                 "The embedded AWS runs job definitions with containerProperties only"
             )
-        check_container(request["containerProperties"])
+        capabilities = request.get("platformCapabilities", ["EC2"])
+        check_container(request["containerProperties"], on_fargate="FARGATE" in capabilities)
         check_complete(request["containerProperties"])
         check_secrets(request["containerProperties"])
+        check_mounts(request["containerProperties"])
         check_linux_parameters(request["containerProperties"].get("linuxParameters", {}))
         check_retry_strategy(request.get("retryStrategy", {}))
         check_timeout(request.get("timeout", {}))

@@ -10,6 +10,7 @@ from local.batch.registry import Registry
 from local.batch.validation import (
     RefusedError,
     check_array_size,
+    check_capabilities,
     check_container,
     check_name,
     check_retry_strategy,
@@ -60,6 +61,7 @@ def _spec(request: Mapping[str, Any], registry: Registry) -> Spec:
     if queue.state != "ENABLED":
         raise RefusedError(f"JobQueue {queue.name} is not in the ENABLED state")
     definition = registry.definition(request["jobDefinition"])
+    check_capabilities(definition["platformCapabilities"])
     overrides = request.get("containerOverrides", {})
     retry = request.get("retryStrategy") or definition.get("retryStrategy") or {}
     timeout = request.get("timeout") or definition.get("timeout") or {}

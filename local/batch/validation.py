@@ -23,6 +23,8 @@ TIME_LIMIT_REASONS = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
 )
 MIN_MEMORY_MIB = 4
+# What Fargate has below one.
+_PARTS_OF_A_VCPU = ("0.25", "0.5", ".25", ".5")
 
 # https://docs.aws.amazon.com/batch/latest/APIReference/API_Tmpfs.html
 _TMPFS_OPTIONS = (
@@ -139,13 +141,24 @@ def check_timeout(timeout: Mapping[str, Any]) -> None:
         )
 
 
-def check_container(container: Mapping[str, Any]) -> None:
+def check_container(container: Mapping[str, Any], *, on_fargate: bool = False) -> None:
     """What containerProperties and containerOverrides have in common."""
     if "" in container.get("command", []):
         raise RefusedError("Command field cannot have empty strings")
     _check_environment(container.get("environment", []))
     for requirement in container.get("resourceRequirements", []):
-        _check_resource(requirement["type"], requirement["value"])
+        kind, value = requirement["type"], requirement["value"]
+        if not (on_fargate and kind == "VCPU" and value in _PARTS_OF_A_VCPU):
+            _check_resource(kind, value)
+
+
+def check_capabilities(wanted: Sequence[str]) -> None:
+    """A definition for Fargate alone is registered, but no queue of machines takes its jobs."""
+    if wanted and "EC2" not in wanted:
+        raise RefusedError(
+            "Job Queue is attached to Compute Environment that can not run Jobs with capability "
+            f"{wanted[0]}"
+        )
 
 
 def check_complete(container: Mapping[str, Any]) -> None:
@@ -156,6 +169,14 @@ def check_complete(container: Mapping[str, Any]) -> None:
     for kind, older in (("VCPU", "vcpus"), ("MEMORY", "memory")):
         if kind not in given and not container.get(older):
             raise RefusedError(f"Container properties should specify {kind}")
+
+
+def check_mounts(container: Mapping[str, Any]) -> None:
+    """Each is of a volume that the container has; the words are ECS's."""
+    volumes = {volume.get("name") for volume in container.get("volumes", [])}
+    for mount in container.get("mountPoints", []):
+        if mount.get("sourceVolume") not in volumes:
+            raise RefusedError(f"Unknown volume '{mount.get('sourceVolume')}'.")
 
 
 def check_linux_parameters(linux: Mapping[str, Any]) -> None:

@@ -46,6 +46,14 @@ while True:
     except web.HTTPError as error: print(error.code, flush=True)
     time.sleep(0.2)
 """
+CREDENTIALS = """
+import json, os, urllib.request as web
+names = sorted(n for n in os.environ if n.startswith(("AWS_ACCESS", "AWS_SECRET", "AWS_CONTAINER")))
+asked = json.load(web.urlopen(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"]))
+print(json.dumps({"names": names, "role": asked["RoleArn"]}))
+import boto3
+print(boto3.client("s3").list_buckets()["ResponseMetadata"]["HTTPStatusCode"])
+"""
 
 
 class Jobs:
@@ -155,7 +163,7 @@ def test_a_container_is_what_its_definition_says(jobs, aws):
     assert "told to nobody" not in json.dumps(job)
     assert environment["AWS_BATCH_JOB_ID"] == job_id
     assert environment["AWS_BATCH_JOB_ATTEMPT"] == "1"
-    assert environment["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{jobs.aws.gateway.port}"
+    assert environment["AWS_ENDPOINT_URL"] == f"http://169.254.170.2:{jobs.aws.gateway.port}"
 
 
 def test_scratch_is_the_machines_until_it_is_taken_away(jobs):
@@ -221,3 +229,33 @@ def test_what_a_crash_left_behind_is_removed(aws, tmp_path, worker_image):
     launcher.clean_all()
     mine = ("--quiet", "--filter", f"label=drydock.directory={tmp_path}")
     assert docker("ps", "--all", *mine) + docker("volume", "ls", *mine) == ""
+
+
+def test_a_container_asks_the_agent_for_the_keys_of_its_role(jobs):
+    role = "arn:aws:iam::123456789012:role/of-the-lab"
+    since = len(jobs.aws.gateway.calls)
+    job_id = jobs.submit("/opt/drydock/bin/python", "-c", CREDENTIALS, jobRoleArn=role)
+    assert jobs.ended(job_id)["status"] == "SUCCEEDED", jobs.log(job_id)
+    facts, status = jobs.log(job_id).splitlines()
+    assert json.loads(facts) == {"names": ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], "role": role}
+    assert status == "200"
+    called = [call for call in list(jobs.aws.gateway.calls)[since:] if call.service == "s3"]
+    assert {call.access_key for call in called} == {"of-the-lab"}
+
+
+def test_what_is_privileged_runs_without_it_and_that_is_said(jobs, caplog):
+    job_id = jobs.submit("sh", "-c", "grep CapEff /proc/self/status", privileged=True)
+    assert jobs.ended(job_id)["status"] == "SUCCEEDED", jobs.log(job_id)
+    [held] = jobs.log(job_id).splitlines()
+    assert int(held.split()[1], 16) < 2**30
+    name = jobs.job(job_id)["jobDefinition"].rpartition("/")[2]
+    assert [each.getMessage() for each in caplog.records] == [
+        f"job definition {name} asks for privileged: its jobs run without it"
+    ]
+
+
+def test_a_file_system_that_is_not_here_is_said(jobs):
+    volume = {"name": "shared", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}
+    mount = {"sourceVolume": "shared", "containerPath": "/shared"}
+    job = jobs.ended(jobs.submit("true", volumes=[volume], mountPoints=[mount]))
+    assert job["container"]["reason"] == "CannotCreateContainerError: no EFS here for shared"

@@ -34,6 +34,7 @@ SECRET = {
 }
 ROLE = {"executionRoleArn": "arn:aws:iam::123456789012:role/execution"}
 TMP = {"containerPath": "/tmp", "size": 64}
+MOUNT = {"sourceVolume": "data", "containerPath": "/data"}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,8 @@ def test_patterns_that_aws_refuses(aws, rule):
         ({"linuxParameters": {"tmpfs": [TMP | {"containerPath": "tmp"}]}}, "must be absolute"),
         ({"linuxParameters": {"tmpfs": [TMP | {"size": 0}]}}, "size of /tmp must be positive"),
         ({"linuxParameters": {"tmpfs": [TMP | {"mountOptions": ["size=1"]}]}}, "are invalid"),
+        ({"mountPoints": [MOUNT]}, "Unknown volume 'data'."),
+        ({"mountPoints": [MOUNT], "volumes": [{"name": "other"}]}, "Unknown volume 'data'."),
     ],
 )
 def test_definitions_that_aws_refuses(aws, properties, said):
@@ -129,6 +132,34 @@ def test_definitions_that_aws_refuses(aws, properties, said):
         type="container",
         containerProperties=container,
     )
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"privileged": True, "user": "nobody"},
+        {"image": "docker://lab/align:1"},  # what cannot be pulled is not looked at
+        {"mountPoints": [MOUNT], "volumes": [{"name": "data", "host": {"sourcePath": "/data"}}]},
+        {"resourceRequirements": [], "vcpus": 2, "memory": 2000},
+        {"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "lab"}}},
+    ],
+)
+def test_definitions_of_others_that_aws_takes(aws, properties):
+    arn = aws.define("theirs", **properties)
+    found = aws.client.describe_job_definitions(jobDefinitions=[arn])["jobDefinitions"][0]
+    assert found["containerProperties"] | properties == found["containerProperties"]
+
+
+def test_a_definition_for_fargate_is_taken_and_its_jobs_are_not(aws):
+    needs = [{"type": "VCPU", "value": "0.25"}, {"type": "MEMORY", "value": "512"}]
+    definition = aws.client.register_job_definition(
+        jobDefinitionName="fargate",
+        type="container",
+        platformCapabilities=["FARGATE"],
+        containerProperties={"image": IMAGE, "resourceRequirements": needs, **ROLE},
+    )["jobDefinitionArn"]
+    said = refused(aws.client.submit_job, jobName="a", jobQueue="spot", jobDefinition=definition)
+    assert "can not run Jobs with capability FARGATE" in said
 
 
 def test_queues_and_environments_that_aws_refuses(aws):
