@@ -26,8 +26,8 @@ of_a_group := NAME BUCKET IMAGES WORKER_IMAGE SECRETS KMS_KEY EMAIL BUDGET MAX_V
 # The SAM CLI wants a Region even where it calls nobody.
 sam_environment := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-west-2}
 
-.PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench simulate mutate exhaust scale chaos privileges prove wheel image group jobdef push test-containers test-clients schema parameters costs permissions lock clean \
-	environment environment-test environment-lint environment-sam environment-snakemake environment-checkov environment-awscli environment-wheel
+.PHONY: help run tools history test lint secure types validate build local-aws sam-local run-containers bench bench-more simulate mutate exhaust scale scale-plot chaos privileges prove wheel image group jobdef push test-containers test-clients test-report schema parameters costs permissions lock clean \
+	environment environment-test environment-lint environment-sam environment-plot environment-snakemake environment-checkov environment-report environment-awscli environment-wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,8 +79,11 @@ run-containers: environment build ## make run with the functions in Lambda's ima
 	@sh scripts/image
 	@$(python) -m local run --request "$(REQUEST)" --directory "$(run_containers)" --containers drydock-worker $(ARGS)
 
-bench: environment-test ## the figures of benchmarks/README.md
-	@for name in planning slicing detect ranking outdock poses vina batch_children; do \
+bench: environment-test ## ours beside others' ideas, in one table with what is aimed at: five minutes
+	@$(python) benchmarks/figures.py $(ARGS)
+
+bench-more: environment-test ## the other figures of benchmarks/README.md
+	@for name in slicing outdock poses vina batch_children; do \
 		echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; \
 	done
 
@@ -95,6 +98,11 @@ exhaust: environment-test ## every interleaving of small scenes, with crashes an
 
 scale: environment-test ## what a million inputs ask of AWS, in virtual time; INPUTS as you like, ARGS="--pack 100" for packs
 	@$(python) -m tests.simulation.scale --inputs "$(or $(INPUTS),1000000)" $(ARGS)
+
+scale-plot: environment-test environment-plot ## draw docs/scale.svg from docs/scale.json; COUNT=1 also counts that anew (half an hour)
+	@if [ -n "$(COUNT)" ]; then $(python) -m tests.costs.sizes $(ARGS) > docs/scale.new && mv docs/scale.new docs/scale.json; fi
+	@$(python) -m scripts.scale
+	@.venv-plot/bin/python -m scripts.scale_plot
 
 chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS and SECONDS as you like
 	@$(python) -m tests.chaos --inputs "$(or $(INPUTS),300)" --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)")
@@ -125,8 +133,14 @@ push: environment ## push that image to the stack's repository and print the URI
 test-containers: environment-test environment-snakemake ## the tools in their containers, against the embedded AWS (needs Docker)
 	@sh scripts/test-containers $(ARGS)
 
+test-report: environment-report ## a run's page in a browser without a window (needs Chromium)
+	@sh scripts/test-report $(ARGS)
+
 test-clients: environment-test environment-awscli ## every command of docs/submitting.md and docs/monitoring.md, by the AWS CLI and boto3
 	@$(python) -m pytest tests/clients $(ARGS)
+
+snakemake: environment-test environment-snakemake ## what Snakemake's executors make of what a workflow says: the table of examples/snakemake (minutes; needs PyPI)
+	@$(python) -m tests.snakemake
 
 schema: environment ## write docs/request.schema.json from the request's model
 	@$(python) -m local schema > docs/request.schema.json
@@ -160,11 +174,17 @@ environment-lint:
 environment-sam:
 	@sh scripts/environment .venv-sam sam
 
+environment-plot:
+	@sh scripts/environment .venv-plot plot
+
 environment-snakemake:
 	@sh scripts/environment .venv-snakemake snakemake
 
 environment-checkov:
 	@sh scripts/environment .venv-checkov checkov
+
+environment-report:
+	@sh scripts/environment .venv-report report
 
 environment-awscli:
 	@sh scripts/environment .venv-awscli awscli

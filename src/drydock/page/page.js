@@ -5,7 +5,6 @@
   const page = document.getElementById("page");
   const { run, accounts } = data;
   const COLOURS = ["var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)", "var(--c6)"];
-  const DRAWN = 18;
 
   // ---- words ----
 
@@ -56,6 +55,7 @@
 
   const pairs = (caption, rows, kind = "text") => table(caption, [["", (row) => row[0]], ["", (row) => row[1], kind]], rows);
   const folded = (title, ...children) => make("details", {}, make("summary", {}, title), ...children);
+  const long = (title, ...children) => make("details", { class: "screen" }, make("summary", {}, title), ...children); // not on paper
   const code = (text) => make("code", {}, text);
 
   // Charts are drawn for the width that there is, and anew when that changes.
@@ -143,7 +143,7 @@
 
   function molecules() {
     if (!data.best.length) return;
-    const drawable = data.best.filter((one) => one.smiles).slice(0, DRAWN);
+    const drawable = data.best.filter((one) => one.smiles).slice(0, 18);
     const cards = drawable.map((one) => {
       const place = make("div", { class: "undrawn" }, "…");
       toDraw.push([one, place]);
@@ -157,7 +157,7 @@
     section("best", "Best molecules",
       make("p", {}, "Each molecule once, with its best score; lower is better. ", drawable.length ? "Drawn from the SMILES of the inputs." : "The inputs say no SMILES, so none is drawn."),
       drawable.length ? make("ol", { class: "molecules", "aria-label": "The best molecules, drawn" }, ...cards) : null,
-      drawable.length ? folded("as a table", listed) : listed);
+      drawable.length ? long("as a table, with their SMILES", listed) : listed);
   }
 
   // What is drawn fills its place, but small molecules do not grow beyond the others.
@@ -225,8 +225,7 @@
       ],
     }));
     const choose = (name, text) => {
-      const button = make("input", { type: "radio", name: "scale", value: name });
-      button.checked = name === scale;
+      const button = make("input", { type: "radio", name: "scale", value: name, checked: name === scale ? "" : null });
       button.addEventListener("change", () => { scale = name; charts.forEach((one) => { one.width = 0; }); fit(); });
       return make("label", {}, button, ` ${text}`);
     };
@@ -237,9 +236,8 @@
         told.beyond ? ` ${many(told.beyond, "score")} beyond all bounds are not among them.` : ""),
       make("div", { class: "choice", role: "radiogroup", "aria-label": "scale of the chart" }, choose("linear", "linear"), choose("log", "logarithmic, for the few at the ends")),
       drawing,
-      folded("as a table",
-        table(`So many percent of the molecules have a score below`, [["percent", (row) => share(row[0]), "number"], [`score${unit}`, (row) => figure(row[1], 2), "number"]], told.quantiles),
-        table("The bars of the chart", [["from", (bar) => figure(bar.low), "number"], ["to", (bar) => figure(bar.high), "number"], ["molecules", (bar) => count(bar.n), "number"]], bars)));
+      folded("as a table", table("So many percent of the molecules have a score below", [["percent", (row) => share(row[0]), "number"], [`score${unit}`, (row) => figure(row[1], 2), "number"]], told.quantiles)),
+      long("bar by bar", table("The bars of the chart", [["from", (bar) => figure(bar.low), "number"], ["to", (bar) => figure(bar.high), "number"], ["molecules", (bar) => count(bar.n), "number"]], bars)));
   }
 
   // ---- timeline ----
@@ -298,14 +296,13 @@
       if (within(told.interruptions, from, to).length) drawn.push(chart(`Attempts that did not end well${which}`, `Attempts that did not end well from ${time(from)} to ${time(to)}, by class; the table of interruptions has the figures`, interrupted(from, to)));
       return drawn;
     });
-    const lost = accounts.lost_seconds;
-    const total = Object.values(accounts.interruptions).reduce((sum, n) => sum + n, 0);
+    const lost = accounts.lost_seconds, total = Object.values(accounts.interruptions).reduce((sum, n) => sum + n, 0);
     section("timeline", "Timeline",
       make("p", {}, `${many(told.of, "shard")}, ${many(accounts.rounds, "round")}. `,
         total ? `${accounts.at_least ? "At least " : ""}${many(total, "start")} of containers did not end well (${counts(accounts.interruptions)}); ${lost === null ? "how much work that cost is not known" : `${seconds(lost)} of work were lost and done again, ${share(lost / Math.max(accounts.seconds + lost, 1e-9))} of all`}.` : "Nothing was interrupted."),
       figures.length && (told.lanes.length || classes.length) ? legend([...(told.lanes.length ? [["on Spot", "var(--spot)"], ...(onDemand ? [["On-Demand", "var(--on-demand)"]] : [])] : []), ...classes.slice(0, COLOURS.length).map((name) => [name, colour(name), told.lanes.length ? "dot" : "rect"])]) : null,
       ...figures,
-      folded(told.of > told.shards.length ? `the ${told.shards.length} shards that it went worst with, as a table` : "as a table",
+      long(told.of > told.shards.length ? `the ${told.shards.length} shards that it went worst with, as a table` : "as a table",
         table("Shards: when they were worked on, and what they took", [["shard", (row) => count(row.shard), "number"], ["from", (row) => (row.began_at === null ? "" : time(row.began_at))], ["to", (row) => (row.ended_at === null ? "" : time(row.ended_at))],
           ...["inputs", "done", "failed", "skipped", "remaining", "rounds", "attempts"].map((name) => [name, (row) => count(row[name]), "number"]),
           ["did not end well", (row) => counts(row.interruptions)], ["lost", (row) => seconds(row.lost_seconds), "number"], ["On-Demand", (row) => share(row.on_demand_share), "number"]], told.shards)));
@@ -380,7 +377,8 @@
   }
 
   // ---- together ----
-  const fit = () => charts.forEach((one) => redraw(one, Math.floor(one.place.clientWidth)));
+  let onPaper = false;
+  const fit = () => onPaper || charts.forEach((one) => redraw(one, Math.floor(one.place.clientWidth)));
   const navigate = head();
   for (const part of [accounting, molecules, scores, timeline, cost, failures, provenance]) part();
   navigate();
@@ -389,10 +387,12 @@
   new ResizeObserver(fit).observe(page);
   const details = [...document.querySelectorAll("details")];
   addEventListener("beforeprint", () => {
+    onPaper = true;
     charts.forEach((one) => redraw(one, 680));
     details.forEach((one) => { [one.dataset.was, one.open] = [one.open, true]; });
   });
   addEventListener("afterprint", () => {
+    onPaper = false;
     details.forEach((one) => { one.open = one.dataset.was === "true"; });
     fit();
   });
