@@ -244,7 +244,10 @@ class _Story:
             self._say("Everything was settled already: nothing was submitted")
         report.failures()
         folder = f"{run.output_bucket}/{relative_path(run.output_prefix.rstrip('/'))}/results"
-        self._say(f"The results: {self._options.directory / 's3' / folder}")
+        results = self._options.directory / "s3" / folder
+        self._say(f"The results: {results}")
+        if (results / "report.html").is_file():
+            self._say(f"To open in a browser: {results / 'report.html'}")
         return self._verdict(report, execution, last)
 
     def _verdict(self, report: Report, execution: Execution, last: Snapshot) -> int:

@@ -1,6 +1,6 @@
 """What the classes of failures mean and what to do, in sentences for people who look at results."""
 
-from drydock.failures import RULES, TERMINATED, UNKNOWN
+from drydock.failures import RULES, TERMINATED, UNKNOWN, Rule, Verdict
 
 _RETRY = "then start the request again with the class in retry_failed"
 
@@ -36,6 +36,6 @@ def of_attempt(failure_class: str) -> str:
 
     Where several things lead to the class each of them is told.
     """
-    ends = (*RULES, TERMINATED, UNKNOWN)
+    ends: list[Rule | Verdict] = [*RULES, TERMINATED, UNKNOWN]
     found = dict.fromkeys(end.advice for end in ends if end.failure_class == failure_class)
     return " ".join(found)
