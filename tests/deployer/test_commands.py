@@ -13,13 +13,13 @@ from tests.architecture.imports import ROOT
 
 PAGES = (
     *("deploying.md", "operating.md", "stops.md", "your_own_image.md", "images.md"),
-    *("submitting.md", "monitoring.md"),
+    *("submitting.md", "monitoring.md", "groups.md"),
 )
 GLOBAL = {"region", "query", "output", "profile", "cli-binary-format"}
 GLOBAL |= {"cli-input-json", "generate-cli-skeleton", "max-items"}
 # What the CLI has beside the services' own operations, with the options that the pages use.
 OWN = {
-    ("s3", "cp"): {"recursive", "no-progress", "exclude", "include"},
+    ("s3", "cp"): {"recursive", "no-progress", "exclude", "include", "sse", "sse-kms-key-id"},
     ("s3", "ls"): {"recursive"},
     ("s3", "rm"): {"recursive"},
     ("s3", "rb"): {"force"},
@@ -64,7 +64,9 @@ def test_there_are_commands_of_each_page():
 @pytest.mark.parametrize("page", PAGES)
 def test_a_target_of_make_is_one(page):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:^    |&& |`)make ([a-z-]+)", text_of(page), re.MULTILINE))
+    named = set(
+        re.findall(r"(?:^    |&& |`)make (?:--silent )?([a-z-]+)", text_of(page), re.MULTILINE)
+    )
     assert [each for each in named if not re.search(rf"^{each}:", makefile, re.MULTILINE)] == []
 
 

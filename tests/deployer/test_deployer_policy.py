@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.group import stack_of
 from local.template import read_template
 from tests.architecture.imports import ROOT
 from tests.architecture.stack import TEMPLATE, of_type
@@ -266,6 +267,21 @@ def test_resources_change_through_cloudformation_alone(action, resource):
 )
 def test_what_is_not_drydocks_stays_out_of_reach(action, resource):
     assert not allows(action, resource, THROUGH)
+
+
+@pytest.mark.parametrize("action", ["iam:CreatePolicyVersion", "iam:DeletePolicyVersion"])
+def test_the_policy_cannot_be_changed_by_who_has_it(action):
+    """A template could import it, and CloudFormation would write it anew for its deployer."""
+    page = (ROOT / "docs/deploying.md").read_text(encoding="utf-8")
+    [name] = re.findall(r"create-policy --policy-name (\S+) ", page)
+    assert not allows(action, f"{IAM}:policy/{name}", THROUGH)
+    assert allows(action, f"{IAM}:policy/{STACK}-SubmitterPolicy-1A2B", THROUGH)
+
+
+@pytest.mark.parametrize("action", sorted(BY_HAND))
+def test_it_is_for_the_stacks_of_groups_too(action):
+    resource = re.sub(rf"(?<!log-group:/){STACK}", stack_of("doe-j"), BY_HAND[action])
+    assert allows(action, resource, {"iam:AWSServiceName": "spot.amazonaws.com"})
 
 
 def test_a_boundary_can_be_demanded_of_every_role_by_one_condition():
