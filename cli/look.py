@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from botocore.exceptions import ClientError
+
 from cli.progress import RunProgress, ShardProgress
 from cli.stack import Stack
 from drydock.aggregation import Written, read_accounts
@@ -80,6 +82,7 @@ def look(doors: Doors, run_id: str) -> RunProgress:
     seen = each(lambda item: _shard(doors, run, *item), sizes.items())
     running = doors.jobs.running([shard.job_id for shard in seen if shard.job_id])
     stop = run.active_stop
+    status = _status(doors, run)
     spent = max(_metered(doors, run), _used(seen))
     return RunProgress(
         run_id=run.run_id,
@@ -87,12 +90,13 @@ def look(doors: Doors, run_id: str) -> RunProgress:
         output_uri=f"s3://{run.output_bucket}/{run.output_prefix}",
         epoch=run.epoch,
         started_at=run.current.started_at,
-        status=_status(doors, run),
+        status=status,
         stop=None if stop is None else f"{stop.reason}: {stop.text}",
         whole=bool(sizes),
         shards=[shard.with_running(running) for shard in seen],
         spent_usd=spent / _HOUR_S * doors.stack.vcpu_hour_usd if spent else None,
         stop_after_usd=run.current.request.get("stop_after_usd"),
+        error=_error(doors, run) if status == "FAILED" else "",
     )
 
 
@@ -133,6 +137,14 @@ def _status(doors: Doors, run: RunDocument) -> str:
     if accounting["epoch"] != run.epoch:
         return "UNKNOWN"
     return "SUCCEEDED" if accounting["status"] == "done" else "FAILED"
+
+
+def _error(doors: Doors, run: RunDocument) -> str:
+    """The name that the execution failed by; empty where Step Functions has forgotten it."""
+    try:
+        return doors.executions.error(run.owner)
+    except ClientError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,9 @@ class ShardProgress:
 class RunProgress:
     """A run as it is now. Times are seconds since 1970.
 
-    ``status`` is the execution's, in AWS's words; ``whole`` says that the manifest is: before that
-    there may be more shards. ``spent_usd`` is None where nobody has looked yet.
+    ``status`` is the execution's, in AWS's words, and ``error`` the name that it failed by;
+    ``whole`` says that the manifest is: before that there may be more shards. ``spent_usd`` is None
+    where nothing tells it yet.
     """
 
     run_id: str
@@ -63,6 +64,7 @@ class RunProgress:
     shards: Sequence[ShardProgress]
     spent_usd: float | None = None
     stop_after_usd: float | None = None
+    error: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -113,6 +115,7 @@ class RunProgress:
             "epoch": self.epoch,
             "started_at": self.started_at,
             "status": self.status,
+            "error": self.error or None,
             "stop": self.stop,
             "manifest_is_whole": self.whole,
             **{name: self.total(name) for name in counts},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Group, RenderableType
@@ -20,6 +21,7 @@ def lines(run: RunProgress, now: float) -> list[str]:
     """The whole in plain lines; ``now`` in seconds since 1970."""
     return [
         f"{run.name} ({run.run_id}), epoch {run.epoch}: {_status(run, now)}",
+        *_ending(run),
         *([f"stopped, {run.stop}"] if run.stop else []),
         _counts(run),
         *([f"failed: {_by_class(run)}", _advice(run)] if run.failures else []),
@@ -36,6 +38,7 @@ def screen(run: RunProgress, now: float) -> RenderableType:
             (plain(run.name), "bold"), f"  {run.run_id}  epoch {run.epoch}  {_status(run, now)}"
         )
     ]
+    parts.extend(Text(plain(line), style="red") for line in _ending(run))
     if run.stop:
         parts.append(Text(plain(f"stopped, {run.stop}"), style="yellow"))
     parts.append(_bar(run))
@@ -66,6 +69,13 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def _ending(run: RunProgress) -> list[str]:
+    """The name that the execution failed by, and where it is explained; names of AWS's may not."""
+    if not run.error or (run.error.startswith("States.") and run.error != "States.Timeout"):
+        return [run.error] if run.error else []
+    return [f"{run.error}: see {entry(run.error)}"]
+
+
 def _status(run: RunProgress, now: float) -> str:
     words = {"RUNNING": "goes on", "SUCCEEDED": "done", "FAILED": "ended", "UNKNOWN": "gone"}
     told = words.get(run.status, run.status.lower())
@@ -93,9 +103,10 @@ def _advice(run: RunProgress) -> str:
     return f"what to do: {entries}; which inputs: failures.csv of the results"
 
 
-def entry(failure_class: str) -> str:
-    """Where the documentation says what a failure is and what to do."""
-    return f"docs/failures.md#{failure_class}"
+def entry(name: str) -> str:
+    """Where the documentation says what a class or an error is and what to do."""
+    name = "Lambda" if name.startswith("Lambda.") else name
+    return f"docs/failures.md#{re.sub('[^a-z_]', '', name.lower())}"
 
 
 def _shards_in_words(run: RunProgress) -> str:

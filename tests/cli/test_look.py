@@ -150,6 +150,15 @@ def test_a_stop_is_told_with_its_reason(world, doors):
     assert look(doors, run_id).stop == "user: stopped by its user"
 
 
+def test_a_failed_execution_is_told_by_its_error(world, doors, monkeypatch):
+    world.inputs(1)
+    run_id = world.start()
+    monkeypatch.setattr(world.executions, "status", lambda _arn: "FAILED")
+    world.executions.errors[f"{EXECUTION}one"] = "RunIncomplete"
+    found = look(doors, run_id)
+    assert (found.status, found.error) == ("FAILED", "RunIncomplete")
+
+
 def test_spending_is_what_settled_inputs_took_at_least(world, doors):
     world.inputs(4)
     run_id = world.start(resources={"vcpus": 2})

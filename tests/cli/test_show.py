@@ -58,6 +58,14 @@ def test_failures_come_by_class_the_most_frequent_first():
     assert "docs/failures.md#tool_failed, docs/failures.md#bad_input;" in advice
 
 
+def test_how_it_ended_is_told_by_name_and_where_that_is_explained():
+    over = run(HALF, status="FAILED", error="RunIncomplete")
+    assert lines(over, now=0.0)[1] == "RunIncomplete: see docs/failures.md#runincomplete"
+    strange = run(HALF, status="FAILED", error="States.TaskFailed")
+    assert lines(strange, now=0.0)[1] == "States.TaskFailed"
+    assert over.as_json()["error"] == "RunIncomplete"
+
+
 def test_one_round_is_no_rounds():
     assert "shards: 1 running; 1 round" in lines(
         run(ShardProgress(0, 1, state="running", rounds=1)), 0.0
