@@ -83,8 +83,6 @@ class Target:
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; return its exit code."""
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, _interrupt)
     try:
         print(push(_options(arguments)))
     except CannotPush as error:
@@ -274,7 +272,9 @@ def version() -> str:
 
 def _options(arguments: list[str] | None) -> Options:
     own = version()
-    parser = argparse.ArgumentParser(prog="make push", description="Push an image.")
+    parser = argparse.ArgumentParser(
+        prog="make push", usage="make push [IMAGE=…] [REPOSITORY=…] [TAG=…] [LOGIN=…]"
+    )
     add: Callable[..., Any] = parser.add_argument
     add("--image", default="")
     add("--repository", default="")
@@ -298,4 +298,6 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _interrupt)
     sys.exit(main())

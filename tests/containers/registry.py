@@ -8,6 +8,8 @@ import urllib.request
 from contextlib import closing, contextmanager
 from shutil import which
 
+from tests.containers.engine import docker
+
 USER = "someone"
 PASSWORD = "a made-up password"
 # bcrypt of it, the one way in which a registry keeps them.
@@ -44,6 +46,15 @@ def registry_in(folder):
     finally:
         process.terminate()
         process.wait()
+        forget(f"localhost:{port}/")
+
+
+def forget(prefix):
+    """Take away the names of its images that Docker has meanwhile; the images stay."""
+    names = docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    for name in names:
+        if name.startswith(prefix):
+            docker("rmi", "--no-prune", name)
 
 
 def wait_for(url, process, log):

@@ -1,12 +1,20 @@
 """`make push` to a registry on this machine, and what is pulled from there."""
 
+import base64
+import json
 import os
 import subprocess
+import urllib.request
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
+from scripts import push as pushing
 from tests.containers.engine import ROOT, docker, inspect
-from tests.containers.registry import PASSWORD
+from tests.containers.registry import PASSWORD, USER
+
+LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 
 @pytest.fixture
@@ -88,3 +96,53 @@ def test_no_login(push, registry):
 def test_an_image_that_was_never_built(push):
     done = push("lab/bare", IMAGE="drydock-never:1")
     assert "drydock: there is no image drydock-never:1 here: make image builds it" in done.stderr
+
+
+@pytest.fixture
+def ecr(registry, monkeypatch):
+    """Amazon ECR as it answers of a repository that lies in the registry of this machine."""
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    client = boto3.client("ecr", region_name="us-east-1", **keys)
+    monkeypatch.setattr(pushing.boto3, "client", lambda *_words, **_given: client)
+    repository = {
+        "repositoryUri": f"{registry}/lab/ecr",
+        "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+        "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "latest"}],
+    }
+    with Stubber(client) as answers:
+
+        def has(*images):
+            answers.add_response("describe_repositories", {"repositories": [repository]})
+            answers.add_response("batch_get_image", {"images": [*images]})
+            grant = {"authorizationData": [{"authorizationToken": LOGIN}]}
+            answers.add_response("get_authorization_token", grant)
+
+        yield has
+
+
+def test_what_ecr_has_already_is_known_by_its_manifest(ecr, registry, bare_image, capsys):
+    words = ["--repository", "lab/ecr", "--image", bare_image, "--tag", "7"]
+    ecr()
+    assert pushing.main(words) == 0
+    first = capsys.readouterr()
+    digest = first.out.strip().partition("@")[2]
+    manifest = manifest_of(f"http://{registry}/v2/lab/ecr/manifests/7")
+    ecr({"imageId": {"imageDigest": digest, "imageTag": "7"}, "imageManifest": manifest})
+    assert pushing.main(words) == 0
+    again = capsys.readouterr()
+    assert again.out == first.out
+    assert f"{registry}/lab/ecr:7 is this image already" in again.err
+    other = json.loads(manifest) | {"config": {"digest": "sha256:" + "0" * 64}}
+    elsewhere = {"imageDigest": "sha256:" + "1" * 64, "imageTag": "7"}
+    ecr({"imageId": elsewhere, "imageManifest": json.dumps(other)})
+    assert pushing.main(words) == 1
+    assert "is another image" in capsys.readouterr().err
+
+
+def manifest_of(url):
+    kinds = "application/vnd.docker.distribution.manifest.v2+json"
+    asked = urllib.request.Request(
+        url, headers={"Authorization": f"Basic {LOGIN}", "Accept": kinds}
+    )
+    with urllib.request.urlopen(asked) as answer:
+        return answer.read().decode()
