@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import polars as pl
 import pyarrow.parquet
@@ -183,6 +184,23 @@ def test_duckdb_joins_a_table_of_ones_own(run, lines):
     joined = lines("import duckdb", "mine.csv")["joined"]
     mine.unlink()
     assert joined == [("caffeine", 3, scores_of(run)["caffeine"][0])]
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if PLACE not in block])
+def test_a_run_in_which_nothing_failed_is_read_by_the_same_lines(run, tmp_path, monkeypatch, block):
+    shutil.copytree(run.folder / "results", tmp_path / "results")
+    shutil.copytree(run.folder / "manifest", tmp_path / "manifest")
+    (tmp_path / "mine.csv").write_text("id,price\ncaffeine,3\n")
+    header = (tmp_path / "results" / "failures.csv").read_text().splitlines()[0]
+    (tmp_path / "results" / "failures.csv").write_text(f"{header}\n")
+    accounting = json.loads((tmp_path / "results" / "accounting.json").read_text())
+    for account in (accounting, *accounting["shards"]):
+        account["failures"] = {}
+    (tmp_path / "results" / "accounting.json").write_text(json.dumps(accounting))
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(block, found)
+    assert len(found.get("failures", ())) == 0
 
 
 def test_rdkit(run, lines):
