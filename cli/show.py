@@ -123,7 +123,9 @@ def _pace(run: RunProgress) -> list[str]:
         told.append(f"about {run.settled_an_hour:,.0f} inputs an hour{until}")
     if run.spent_usd is not None:
         cap = "" if run.stop_after_usd is None else f" of {run.stop_after_usd:,.2f}"
-        told.append(f"about {run.spent_usd:,.2f}{cap} USD spent")
+        little = run.spent_usd < 0.01
+        spent = "less than 0.01" if little else f"about {run.spent_usd:,.2f}"
+        told.append(f"{spent}{cap} USD spent")
     elif run.total("settled"):
         told.append("spent: known with the first complete shard")
     return told

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from local import moto_backends
 from local.batch.logs import ContainerLogs
-from local.http import take_body
+from local.http import give_body, take_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,22 +37,28 @@ class LogsFront:
             for group in self._logs.groups():
                 moto_backends.make_log_group(self._region, group)
             if action in _READING:
-                self._bring(json.loads(take_body(environ) or b"{}"))
+                request = _by_name(json.loads(take_body(environ) or b"{}"))
+                give_body(environ, json.dumps(request).encode())
+                self._bring(request)
         return self._moto(environ, start_response)
 
     def _bring(self, request: Mapping[str, Any]) -> None:
         wanted = _wanted(request)
-        for group in _groups(request):
+        for group in {request.get("logGroupName"), *request.get("logGroupNames", [])} - {None}:
             for stream, lines in self._logs.take(group, wanted):
                 events = [(line.at_ms, line.text) for line in lines]
                 moto_backends.put_log_events(self._region, group, stream, events)
 
 
-def _groups(request: Mapping[str, Any]) -> set[str]:
-    """Names; whoever gives an ARN means the name in it."""
-    given = [request.get("logGroupName"), request.get("logGroupIdentifier")]
-    given += [*request.get("logGroupNames", []), *request.get("logGroupIdentifiers", [])]
-    return {each.rpartition(":log-group:")[2].removesuffix(":*") for each in given if each}
+def _by_name(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with the name of a group that it gives by ARN: moto does not always look there.
+
+    `aws logs tail` asks so.
+    """
+    given = dict(request)
+    if identifier := given.pop("logGroupIdentifier", None):
+        given["logGroupName"] = identifier.rpartition(":log-group:")[2].removesuffix(":*")
+    return given
 
 
 def _wanted(request: Mapping[str, Any]) -> Callable[[str], bool]:

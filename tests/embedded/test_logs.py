@@ -112,6 +112,9 @@ def test_a_group_can_be_searched_and_listed(aws):
         "events"
     ]
     assert [event["message"] for event in found] == [f"needle {job}"]
+    arn = f"arn:aws:logs:{aws.region}:{aws.account}:log-group:/aws/batch/job:*"
+    by_arn = logs.filter_log_events(logGroupIdentifier=arn, filterPattern=f'"{job}"')["events"]
+    assert by_arn == found
     assert before <= found[0]["timestamp"] <= time.time() * 1000 + 1000
     streams = logs.describe_log_streams(
         logGroupName="/aws/batch/job", logStreamNamePrefix=f"hay/default/{job}"
