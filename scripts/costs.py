@@ -128,13 +128,20 @@ def _idle(sources: Sources) -> str:
         ("a secret for Docker Hub (`DockerHubSecretArn`), a month", "secret_month"),
     ]
     names = ("a month in which nothing runs", "how much", "USD", "above what is free")
+    watching = {"alarm_month", "dashboard_month"}
+    bare = sum(
+        count * sources.usd(price)
+        for _, price, count in idle_rows(sources)
+        if price not in watching
+    )
     return f"""\
 ## Idle
 
 {_table(names, rows)}
 
 The last column is for an account that has nothing else: so much is [free](#the-prices) each
-month. A dashboard counts as free with 50 metrics at the most.
+month. A dashboard counts as free with 50 metrics at the most. Without them, and without alarms
+(`AlarmsAndDashboard` false, where an account has many stacks), all of it is {_usd(bare)}.
 
 {_table(("what grows with use", "USD"), [(what, _usd(sources.usd(name))) for what, name in grows])}
 """

@@ -240,6 +240,26 @@ def test_the_topic_takes_the_alarms_of_this_stack():
         assert fnmatch.fnmatchcase(arn, pattern)
 
 
+def test_a_stack_can_do_without_alarms_and_dashboard():
+    without = {"AlarmsAndDashboard": "false"}
+    assert of_type("AWS::CloudWatch::Alarm", **without) == {}
+    assert of_type("AWS::CloudWatch::Dashboard", **without) == {}
+    assert written()["Outputs"]["DashboardUrl"]["Condition"] == "HasAlarms"
+
+
+def test_a_budget_is_over_the_tag_that_machines_carry():
+    assert of_type("AWS::Budgets::Budget") == {}
+    (found,) = of_type("AWS::Budgets::Budget", MonthlyBudgetUsd="500").values()
+    budget = found["Budget"]
+    assert budget["BudgetLimit"] == {"Amount": "500", "Unit": "USD"}
+    (tag,) = budget["CostFilters"]["TagKeyValue"]
+    key, _, value = tag.removeprefix("user:").partition("$")
+    for environment in of_type("AWS::Batch::ComputeEnvironment", GpuMaxVcpus="4").values():
+        assert environment["ComputeResources"]["Tags"][key] == value
+    told = [each["Subscribers"] for each in found["NotificationsWithSubscribers"]]
+    assert told == [[{"SubscriptionType": "SNS", "Address": "NotificationTopic"}]] * 2
+
+
 def test_queues_are_encrypted():
     for queue in of_type("AWS::SQS::Queue").values():
         assert queue["SqsManagedSseEnabled"] is True
