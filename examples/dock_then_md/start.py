@@ -19,6 +19,8 @@ import boto3
 
 HERE = Path(__file__).parent
 RECEPTOR = HERE.parent / "vina" / "receptor.pdbqt"
+NAME = "dock-then-md"
+ROLE = f"arn:aws:iam::123456789012:role/{NAME}"
 LOOK_S = 1.0
 
 
@@ -43,18 +45,18 @@ def main() -> int:
 
 
 def make(drydock: str) -> str:
-    """What `sam deploy` does with template.yaml, without roles, which nothing stands behind here."""
-    states = boto3.client("stepfunctions")
-    import yaml  # noqa: PLC0415 - where the chain is deployed nothing needs it
+    """What `sam deploy` does with template.yaml, but for the role, which nothing asks for here."""
+    import yaml  # noqa: PLC0415 - where the chain is deployed nobody needs it
 
+    states = boto3.client("stepfunctions")
     text = (HERE / "chain.asl.yaml").read_text().replace("${DrydockStateMachineArn}", drydock)
-    role = "arn:aws:iam::123456789012:role/dock-then-md"
     definition = json.dumps(yaml.safe_load(text))
-    known = states.list_state_machines()["stateMachines"]
-    for machine in known:
-        if machine["name"] == "dock-then-md":
-            return machine["stateMachineArn"]
-    made = states.create_state_machine(name="dock-then-md", definition=definition, roleArn=role)
+    for machine in states.list_state_machines()["stateMachines"]:
+        if machine["name"] == NAME:
+            arn = machine["stateMachineArn"]
+            states.update_state_machine(stateMachineArn=arn, definition=definition)
+            return arn
+    made = states.create_state_machine(name=NAME, definition=definition, roleArn=ROLE)
     return made["stateMachineArn"]
 
 
