@@ -99,5 +99,8 @@ def _of_inputs(doors: Doors, run: RunDocument, shard: int, inputs: int) -> Itera
 
 
 def _molecule(ranked: Ranked) -> Molecule:
-    more = json.loads(ranked.row.split("\t", 2)[2])
-    return Molecule(ranked.molecule_id, ranked.score, more.get("index"))
+    try:
+        index = json.loads(ranked.row.split("\t", 2)[2])["index"]
+    except (ValueError, LookupError, TypeError):
+        index = None
+    return Molecule(ranked.molecule_id, ranked.score, index if isinstance(index, int) else None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from cli.look import Doors, RunNotFound, run_of
+from cli.look import Doors, RunNotFound, run_of, shard_sizes
 from drydock.detection import list_markers, run_keys
 from drydock.errors import Malformed, NotFound
 from drydock.failures import classify
@@ -78,10 +77,7 @@ def life_of(doors: Doors, run_id: str, index: int) -> Life:
         RunNotFound: there is no such run, or it has no such input.
     """
     run = run_of(doors, run_id)
-    try:
-        shard, place, inputs = _where(doors, run, index)
-    except NotFound as error:
-        raise RunNotFound(f"run {run_id} has no manifest yet: it is being written") from error
+    shard, place, inputs = _where(doors, run, index)
     record = _record(doors, run, shard, place)
     speaker = list_markers(doors.store, run, shard, inputs).speakers.get(place)
     notes: list[str] = []
@@ -99,12 +95,15 @@ def life_of(doors: Doors, run_id: str, index: int) -> Life:
 
 def _where(doors: Doors, run: RunDocument, index: int) -> tuple[int, int, int]:
     """Shard and place of an input, and how many inputs the shard has."""
-    items = json.loads(doors.store.get(run.output_bucket, run_keys(run).shards()).body)
-    sizes = [item["inputs"] for item in items]
-    for item, end in zip(items, accumulate(sizes), strict=True):
-        if 0 <= index < end:
-            return item["shard"], index - (end - item["inputs"]), item["inputs"]
-    raise RunNotFound(f"run {run.run_id} has inputs 0 to {sum(sizes) - 1}; {index} was given")
+    sizes = shard_sizes(doors.store, run)
+    if not sizes:
+        raise RunNotFound(f"run {run.run_id} has no manifest yet: it is being written")
+    for (shard, inputs), end in zip(sizes.items(), accumulate(sizes.values()), strict=True):
+        if index < end:
+            return shard, index - (end - inputs), inputs
+    raise RunNotFound(
+        f"run {run.run_id} has inputs 0 to {sum(sizes.values()) - 1}; {index} was given"
+    )
 
 
 def _record(doors: Doors, run: RunDocument, shard: int, place: int) -> Record:

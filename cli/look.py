@@ -63,12 +63,19 @@ def find_run(doors: Doors, given: str) -> str:
         else:
             uri = parse_s3_uri(given).folder()
             found = doors.store.get(uri.bucket, RunKeys("", uri.key).run_card())
-        return str(json.loads(found.body)["run_id"])
-    except (NotFound, InvalidUri, Malformed, ValueError, KeyError) as error:
+        return _run_id(json.loads(found.body)["run_id"])
+    except (NotFound, InvalidUri, Malformed, ValueError, KeyError, TypeError) as error:
         raise RunNotFound(
             f"no run goes by {given!r} ({error}); give a run's id (16 hex digits), its output "
             "(s3://bucket/prefix/) or the ARN of its execution"
         ) from error
+
+
+def _run_id(named: object) -> str:
+    """Whoever may write to the output may have written its run.json."""
+    if not isinstance(named, str) or not _RUN_ID.fullmatch(named):
+        raise Malformed(f"run_id is {named!r}")
+    return named
 
 
 def look(doors: Doors, run_id: str) -> RunProgress:
@@ -132,11 +139,11 @@ def _status(doors: Doors, run: RunDocument) -> str:
     try:
         found = doors.store.get(run.output_bucket, run_keys(run).result("accounting.json"))
         accounting = json.loads(found.body)
-    except NotFound:
+        if accounting["epoch"] != run.epoch:
+            return "UNKNOWN"
+        return "SUCCEEDED" if accounting["status"] == "done" else "FAILED"
+    except (NotFound, ValueError, KeyError, TypeError):
         return "UNKNOWN"
-    if accounting["epoch"] != run.epoch:
-        return "UNKNOWN"
-    return "SUCCEEDED" if accounting["status"] == "done" else "FAILED"
 
 
 def _error(doors: Doors, run: RunDocument) -> str:
@@ -164,12 +171,19 @@ class _Seen:
 
 
 def shard_sizes(store: Store, run: RunDocument) -> dict[int, int]:
-    """Inputs a shard, by its number; none before the manifest is whole."""
+    """Inputs a shard, by its number and in that order; none before the manifest is whole.
+
+    Raises:
+        Malformed: what lies there is no list of shards.
+    """
+    key = run_keys(run).shards()
     try:
-        found = store.get(run.output_bucket, run_keys(run).shards())
+        found = store.get(run.output_bucket, key)
+        return {int(item["shard"]): int(item["inputs"]) for item in json.loads(found.body)}
     except NotFound:
         return {}
-    return {item["shard"]: item["inputs"] for item in json.loads(found.body)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise Malformed(f"s3://{run.output_bucket}/{key} lists no shards: {error!r}") from error
 
 
 def _used(seen: Sequence[_Seen]) -> float:

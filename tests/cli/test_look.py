@@ -8,6 +8,7 @@ from moto.s3.models import s3_backends
 
 from cli.look import Doors, RunNotFound, find_run, look
 from cli.progress import ShardProgress
+from drydock.errors import Malformed
 from drydock.keys import RunKeys
 from drydock.stopping import stop_run
 from tests.cli.conftest import STACK
@@ -37,6 +38,32 @@ def test_a_run_goes_by_its_id_its_output_and_its_execution(world, doors):
 def test_what_is_no_run_is_said_with_what_would_be_one(doors, given):
     with pytest.raises(RunNotFound, match="16 hex digits"):
         find_run(doors, given)
+
+
+@pytest.mark.parametrize(
+    "card", [b"{", b"[]", b'{"run_id": 7}', b'{"run_id": "../../owners/x"}', b'{"run_id": null}']
+)
+def test_a_card_that_was_not_written_by_a_run_names_none(world, doors, card):
+    world.put(DATA, "theirs/run.json", card)
+    with pytest.raises(RunNotFound, match="16 hex digits"):
+        find_run(doors, f"s3://{DATA}/theirs/")
+
+
+@pytest.mark.parametrize("shards", [b"{", b"7", b"[{}]", b'[{"shard": [], "inputs": 1}]'])
+def test_a_list_of_shards_that_is_none_is_named(world, doors, shards):
+    world.inputs(1)
+    run_id = world.start()
+    world.put(DATA, RunKeys(run_id, "out/").shards(), shards)
+    with pytest.raises(Malformed, match=r"out/manifest/shards.json lists no shards"):
+        look(doors, run_id)
+
+
+def test_accounts_that_are_none_say_nothing_of_the_end(world, doors):
+    world.inputs(1)
+    run_id = world.start()
+    world.executions.running.clear()
+    world.put(DATA, "out/results/accounting.json", b"[1]")
+    assert look(doors, run_id).status == "UNKNOWN"
 
 
 def test_an_unknown_id_is_no_run(doors):
