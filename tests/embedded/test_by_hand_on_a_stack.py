@@ -7,9 +7,18 @@ import sys
 
 import pytest
 from botocore.exceptions import ClientError
+from click.testing import CliRunner
 
-from cli.jobdef import derived
+from cli.__main__ import main as cli
+from cli.jobdef import derived, job_definition
+from cli.stack import embedded_stack
+from cli.stop import stop_run
+from local.principals import credentials
 from tests.embedded.run_support import ROOT, until, world
+from tests.least_privilege.asked import questions
+from tests.least_privilege.evaluate import is_allowed
+from tests.least_privilege.recording import Recording
+from tests.least_privilege.roles import resolved
 from worker.agent import main
 
 SCRIPT = """#!/bin/sh
@@ -104,6 +113,73 @@ def test_a_group_that_is_none_is_refused_and_prints_nothing(stack):
     answer = make_jobdef(stack, "GROUP=doe")
     assert (answer.returncode, answer.stdout) == (2, "")
     assert "NAME: 'doe' was given; allowed are two words" in answer.stderr
+
+
+# ---- What members ask AWS for ----
+
+
+def member_does(stack, monkeypatch, tmp_path):
+    """A member's first run, looked at and stopped by all commands, and a job by hand."""
+    s3, batch, states, logs = (
+        stack.aws.client(name, "somebody") for name in ("s3", "batch", "stepfunctions", "logs")
+    )
+    for key, value in credentials("somebody").items():
+        monkeypatch.setenv(key, value)
+    s3.put_object(Bucket=stack.data, Key="first/in/a.txt", Body=b"a", ServerSideEncryption="AES256")
+    s3.list_objects_v2(Bucket=stack.data, Prefix="first/")
+    body = json.dumps(request(stack, "first")).encode()
+    outcome = stack.finish(stack.upload("first.json", body))
+    s3.put_object(Bucket=stack.stack.intake_bucket, Key="bad.json", Body=b"{}")
+    until(lambda: kept(stack, "bad.json.rejected.json"), "the refusal")
+    s3.get_object(Bucket=stack.stack.intake_bucket, Key="bad.json.rejected.json")
+    machine = stack.stack.state_machine_arn
+    again = states.start_execution(stateMachineArn=machine, input=body.decode())
+    states.list_executions(stateMachineArn=machine)
+    states.describe_execution(executionArn=again["executionArn"])
+    run = outcome.execution.run()
+    for words in (
+        *(["status", run.run_id], ["status", f"s3://{stack.data}/first/out"]),
+        *(["explain", run.run_id, "0"], ["logs", run.run_id, "0"], ["top", run.run_id]),
+        *(["results", run.run_id, "--to", str(tmp_path)], ["stop", run.run_id], ["jobdef"]),
+    ):
+        answer = CliRunner().invoke(cli, ["--embedded", str(stack.aws.directory), *words])
+        assert answer.exit_code in (0, 3), (words, answer.output, answer.exception)
+    stop_run(embedded_stack(stack.aws.directory), run.run_id, now=False)
+    definition = job_definition(embedded_stack(stack.aws.directory))
+    registered = batch.register_job_definition(**definition)["jobDefinitionArn"]
+    queue = stack.stack.outputs["SpotQueueArn"]
+    batch.submit_job(jobName="mine", jobQueue=queue, jobDefinition=registered)
+    batch.list_jobs(jobQueue=queue)
+    batch.describe_job_queues(jobQueues=[queue])
+    logs.filter_log_events(logGroupName=stack.stack.outputs["WorkerLogGroup"])
+    batch.deregister_job_definition(jobDefinition=registered)
+
+
+def kept(stack, key):
+    """Whether the intake bucket has a key."""
+    return list(stack.store.list(stack.stack.intake_bucket, key))
+
+
+def test_the_members_policy_allows_every_request_of_a_first_run(stack, monkeypatch, tmp_path):
+    recording = Recording("a member")
+    recording.begin(stack.aws.gateway)
+    member_does(stack, monkeypatch, tmp_path)
+    found = resolved(stack.stack, stack.parameters, stack.aws.region)
+    policy = found.of("AWS::IAM::ManagedPolicy")["SubmitterPolicy"]["PolicyDocument"]
+    key = credentials("somebody")["AWS_ACCESS_KEY_ID"]
+    asked = {
+        question
+        for each in recording.seen
+        if each.access_key == key
+        for question in questions(each, stack.aws.region)
+    }
+    refused = [
+        (each.action, each.resource)
+        for each in asked
+        if not is_allowed({"member": policy}, each.action, each.resource, dict(each.context))
+    ]
+    assert refused == []
+    assert len({each.action for each in asked}) > 15
 
 
 # ---- Buckets that take encrypted objects alone ----

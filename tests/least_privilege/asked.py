@@ -48,6 +48,7 @@ def questions(seen: Seen, region: str) -> Iterator[Asked]:
         "sqs": _sqs,
         "sns": _sns,
         "lambda": _lambda,
+        "logs": _logs,
         "ecr": _ecr,
         "secretsmanager": _secrets,
         "ssm": _parameters,
@@ -135,6 +136,7 @@ _BATCH_LOOKS = {
     "describejobs": "batch:DescribeJobs",
     "listjobs": "batch:ListJobs",
     "describejobdefinitions": "batch:DescribeJobDefinitions",
+    "describejobqueues": "batch:DescribeJobQueues",
 }
 
 
@@ -166,10 +168,11 @@ def _batch(seen: Seen, region: str) -> Iterator[Asked]:
 
 def _registration(document, arn: str) -> Iterator[Asked]:
     definition = f"{arn}:job-definition/{document['jobDefinitionName']}"
-    yield Asked("batch:RegisterJobDefinition", definition)
+    container = document["containerProperties"]
+    image = (("batch:Image", str(container["image"])),)
+    yield Asked("batch:RegisterJobDefinition", definition, image)
     if document.get("tags"):
         yield Asked("batch:TagResource", f"{definition}:1")
-    container = document["containerProperties"]
     to_ecs = (("iam:PassedToService", "ecs-tasks.amazonaws.com"),)
     for role in ("jobRoleArn", "executionRoleArn"):
         if container.get(role):
@@ -209,6 +212,18 @@ def _lambda(seen: Seen, region: str) -> Iterator[Asked]:
     name = seen.path.split("/functions/")[1].removesuffix("/invocations").rpartition(":")[2]
     arn = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
     yield Asked("lambda:InvokeFunction", arn)
+
+
+def _logs(seen: Seen, region: str) -> Iterator[Asked]:
+    operation = _operation(seen)
+    group = f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{seen.document['logGroupName']}"
+    if operation == "GetLogEvents":
+        stream = seen.document["logStreamName"]
+        yield Asked("logs:GetLogEvents", f"{group}:log-stream:{stream}")
+    elif operation in ("FilterLogEvents", "DescribeLogStreams"):
+        yield Asked(f"logs:{operation}", f"{group}:*")
+    else:
+        raise CallNotKnown(f"logs: {operation}")
 
 
 def _ecr(seen: Seen, region: str) -> Iterator[Asked]:

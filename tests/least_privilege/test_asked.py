@@ -96,12 +96,13 @@ def test_a_job_is_submitted_to_a_queue_with_a_definition_and_tags():
 def test_a_definition_hands_on_roles():
     document = {
         "jobDefinitionName": "d",
-        "containerProperties": {"jobRoleArn": "arn:j", "executionRoleArn": "arn:e"},
+        "containerProperties": {"image": "i", "jobRoleArn": "arn:j", "executionRoleArn": "arn:e"},
     }
     found = asked("batch", "POST", "/v1/registerjobdefinition", document=document)
     to_ecs = (("iam:PassedToService", "ecs-tasks.amazonaws.com"),)
+    image = (("batch:Image", "i"),)
     assert found == [
-        Asked("batch:RegisterJobDefinition", f"arn:aws:batch:{HERE}:job-definition/d"),
+        Asked("batch:RegisterJobDefinition", f"arn:aws:batch:{HERE}:job-definition/d", image),
         Asked("iam:PassRole", "arn:j", to_ecs),
         Asked("iam:PassRole", "arn:e", to_ecs),
     ]

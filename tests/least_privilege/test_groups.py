@@ -145,8 +145,9 @@ def asked_by(group):
     yield "aws batch deregister-job-definition", "batch:DeregisterJobDefinition", f"{mine}:1", {}
     for queue in ("SpotQueue", "OnDemandQueue", "GpuSpotQueue", "GpuOnDemandQueue"):
         yield "aws batch submit-job", "batch:SubmitJob", group.arn(queue), {}
-    for definition in (mine, f"{mine}:1", f"{batch}:job-definition/{group.stack_name}-worker"):
-        yield "aws batch submit-job", "batch:SubmitJob", definition, {}
+    worker = f"{batch}:job-definition/{group.stack_name}-worker"
+    for resource in (mine, f"{mine}:1", worker, f"{worker}:1", f"{batch}:job/1"):
+        yield "aws batch submit-job", "batch:SubmitJob", resource, {}
 
 
 def test_people_may_do_what_the_pages_say(groups):
@@ -273,6 +274,7 @@ def test_people_hand_on_no_other_role(groups):
 SHARED = {
     *((role, f"batch:{name}") for role in ADVANCING for name in ("CancelJob", "TerminateJob")),
     *((role, f"batch:{name}") for role in ADVANCING for name in ("SubmitJob", "TagResource")),
+    (SUBMITTER, "batch:SubmitJob"),
     ("EnumerateInputsFunctionRole", "ecr:DescribeImages"),
     *(
         ("InstanceRole", f"ecs:{name}")
