@@ -190,6 +190,16 @@ def test_without_scripts_it_says_where_the_figures_are(open_page, small):
     assert "accounting.json" in seen.page.locator("noscript").inner_text()
 
 
+def test_what_cannot_be_drawn_is_named_all_the_same(open_page):
+    smiles = ("C" * 399, "(" * 100, "not a molecule", "CCO.[Na+].[Cl-]", "C%12CCCC%12")
+    seen = open_page(a_page(shards=1, inputs=10, smiles=smiles))
+    cards = seen.page.locator(".molecules li").all()[: len(smiles)]
+    drawn = [card.locator("svg").count() for card in cards]
+    assert drawn == [0, 0, 0, 1, 1]
+    assert all("ZINC" in card.inner_text() for card in cards)
+    quiet(seen)
+
+
 def test_molecules_are_drawn_with_all_of_their_atoms(open_page):
     seen = open_page(a_page(shards=1, inputs=10))
     drawings = seen.page.locator(".molecules svg").all()

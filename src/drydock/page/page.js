@@ -181,9 +181,9 @@
         const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
         const drawer = new SmilesDrawer.SvgDrawer({ width: 240, height: 160, padding: 8, bondThickness: 1.2, terminalCarbons: false, compactDrawing: false, themes });
         place.replaceChildren(svg);
+        if (one.smiles.length > 250) throw new RangeError("nobody could read it");
         SmilesDrawer.parse(one.smiles, (tree) => drawer.draw(tree, svg, "page"), (error) => { throw error; });
-        svg.setAttribute("role", "img");
-        svg.setAttribute("aria-label", `structure of ${one.id}`);
+        Object.entries({ role: "img", "aria-label": `structure of ${one.id}` }).forEach(([key, value]) => svg.setAttribute(key, value));
         svg.removeAttribute("style");
         place.replaceWith(svg);
         crop(svg);
@@ -345,7 +345,7 @@
     const children = [];
     if (accounts.remaining) {
       children.push(make("h3", {}, `${many(accounts.remaining, "input")} ${accounts.remaining === 1 ? "remains" : "remain"}`),
-        make("p", {}, `Shards ended as: ${counts(data.remaining.endings)}. Starting the same request again goes on with them.`));
+        make("p", {}, `How their shards ended: ${counts(data.remaining.endings)}. Starting the same request again goes on with them.`));
       if (Object.keys(data.remaining.texts).length) children.push(table("What AWS Batch wrote", [["class", (row) => row[0]], ["text", (row) => row[1], "text"]], Object.entries(data.remaining.texts)));
     }
     children.push(make("h3", {}, accounts.failed ? `${many(accounts.failed, "input")} failed for good` : "No input failed"));
