@@ -86,12 +86,11 @@ class ContainerLogs:
             log.look()
             log.runs = False
 
-    def look(self) -> bool:
-        """Note how much there is now; whether anything still writes."""
+    def look(self) -> None:
+        """Note how much there is now."""
         with self._lock:
             for log in self._running.values():
                 log.look()
-            return bool(self._running)
 
     def groups(self) -> set[str]:
         """The groups of all."""

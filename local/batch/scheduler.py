@@ -68,7 +68,7 @@ class Scheduler:
         self._fleet = fleet
         self._launcher = launcher
         self._logs = logs
-        self._looks_at_logs = False
+        self._logs_seen_at = 0.0
         self._publisher = publisher
         self._clock = clock
         self._queues: list[Queue] = []
@@ -130,10 +130,13 @@ class Scheduler:
                 while self._timers and self._timers[0][0] <= self._clock():
                     self._guarded(heapq.heappop(self._timers)[2])
                 self._guarded(self._place)
+                self._guarded(self._look_at_logs)
 
     def _wait(self) -> list[Callable[[], None] | None]:
         with self.lock:
             due = self._timers[0][0] - self._clock() if self._timers else None
+            if self.running:
+                due = LOOK_EVERY_S if due is None else min(due, LOOK_EVERY_S)
         calls = []
         try:
             calls.append(self._inbox.get(timeout=None if due is None else max(0.0, due)))
@@ -141,6 +144,12 @@ class Scheduler:
                 calls.append(self._inbox.get_nowait())
         except queue.Empty:
             return calls
+
+    def _look_at_logs(self) -> None:
+        """Every second, for as long as anything runs."""
+        if self.running and self._clock() - self._logs_seen_at >= LOOK_EVERY_S:
+            self._logs_seen_at = self._clock()
+            self._logs.look()
 
     def _guarded(self, call: Callable[[], None]) -> None:
         """One job's trouble must not stop all others."""
@@ -224,8 +233,6 @@ class Scheduler:
         machine.used[job.id] = job.spec.vcpus
         self.running[job.id] = attempt
         self._logs.begin(job, attempt.number)
-        if not self._looks_at_logs:
-            self._look_at_logs()
         try:
             attempt.handle = self._launcher.start(
                 job, attempt.number, machine, self._reports(attempt)
@@ -234,12 +241,6 @@ class Scheduler:
             own = isinstance(error, StartError)
             reason = f"{'' if own else 'CannotCreateContainerError: '}{error}"
             self._ended(attempt, Ended(None, reason))
-
-    def _look_at_logs(self) -> None:
-        """Every second, for as long as anything runs."""
-        self._looks_at_logs = self._logs.look()
-        if self._looks_at_logs:
-            self._after(LOOK_EVERY_S, self._look_at_logs)
 
     def _reports(self, attempt: _Running) -> Reports:
         return Reports(
