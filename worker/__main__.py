@@ -1,13 +1,19 @@
 """``python -m worker``: one attempt of one array child."""
 
 import gc
-import os
-import sys
 
-from worker.confinement import confine_worker
-from worker.fetch_and_run import is_asked_for
-from worker.stop_signals import Stop, heed_signals
-from worker.without_docs import documentation_left_out
+# What is made at the start is not garbage, and looking through it takes a tenth of a second.
+gc.disable()
+
+import os  # noqa: E402 - see above
+import sys  # noqa: E402
+
+from worker.confinement import confine_worker  # noqa: E402
+from worker.fetch_and_run import is_asked_for  # noqa: E402
+from worker.stop_signals import Stop, heed_signals  # noqa: E402
+from worker.without_docs import documentation_left_out  # noqa: E402
+
+_SWITCH_S = 0.0002
 
 
 def main() -> int:
@@ -15,8 +21,8 @@ def main() -> int:
 
     Signals are heeded before the slow imports begin, and until the process is gone.
     """
-    # What is made at the start is not garbage, and looking through it takes a tenth of a second.
-    gc.disable()
+    # Threads that wait for S3 go on beside one that imports; by default it keeps them for 5 ms.
+    sys.setswitchinterval(_SWITCH_S)
     confine_worker()
     stop = Stop()
     heed_signals(stop)

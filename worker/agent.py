@@ -9,12 +9,12 @@ import contextlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from drydock.access import NoAccess, connect
 from drydock.errors import AlreadyExists, DrydockError
 from drydock.failures import EXIT_AGAIN, EXIT_MISCONFIGURED, EXIT_SCRATCH_FULL
 from drydock.store import AccessDenied, Store
-from worker.attempt import Attempt
 from worker.contract import Contract, graceful_seconds, read_contract
 from worker.endings import Interrupted, Misconfigured, ScratchFull
 from worker.journal import Journal
@@ -54,7 +54,11 @@ def _run(contract: Contract, given: Store | None, stop: Stop, journal: Journal) 
     store, work = given, None
     try:
         store = given or _connect(contract, journal)
-        work = _learn(contract, store)
+        # Imported while S3 answers: together they take hardly longer than one of them.
+        with ThreadPoolExecutor(1) as pool:
+            learning = pool.submit(_learn, contract, store)
+            from worker.attempt import Attempt  # noqa: PLC0415 - see above
+        work = learning.result()
         journal = journal.about(run=work.places.run_id, shard=work.places.shard)
         if work.attempt_seconds:
             stop.set_deadline(started + graceful_seconds(work.attempt_seconds))

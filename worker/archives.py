@@ -20,9 +20,8 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -69,8 +68,7 @@ class ArchiveError(Exception):
     """Raised when an archive is cut, broken or hostile; the message names the member."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A regular file of an archive. ``stream`` ends with the turn of the iteration.
 
     ``name`` is a relative path with slashes; ``stream`` raises :class:`ArchiveError` where the
@@ -80,11 +78,11 @@ class Member:
     name: str
     stream: IO[bytes]
     executable: bool
-    _allowance: "_Allowance"
+    allowance: "_Allowance"
 
     def unpacked(self) -> IO[bytes]:
         """The content, unpacked when the name ends with .gz or .bz2; the archive's bound holds."""
-        return _unpacked(self.stream, self.name, self._allowance)
+        return _unpacked(self.stream, self.name, self.allowance)
 
 
 def members(path: Path, form: str | None = None) -> Iterator[Member]:
@@ -150,15 +148,11 @@ def unpack(path: Path, folder: Path, form: str | None = None) -> None:
             shutil.copyfileobj(member.stream, file, _BUFFER_BYTES)
 
 
-@dataclass(slots=True)
 class _Allowance:
     """How much an archive may still unpack to, nested packing included."""
 
-    left: int
-    total: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.total = self.left
+    def __init__(self, total: int) -> None:
+        self.total = self.left = total
 
     @classmethod
     def for_file(cls, path: Path) -> "_Allowance":

@@ -5,7 +5,6 @@ import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -275,7 +274,8 @@ class Attempt:
         if contribution.fresh or not chained:
             last, _ = self._put(contribution, record, history)
             job_id, attempt = self._contract.job_id, self._contract.attempt
-            chained.append(replace(last, seconds=history.seconds(), job_id=job_id, attempt=attempt))
+            seconds = history.seconds()
+            chained.append(last._replace(seconds=seconds, job_id=job_id, attempt=attempt))
         self._markers.done(
             InputSummary(
                 place=record.place,

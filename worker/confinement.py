@@ -16,7 +16,6 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 LINUX = sys.platform.startswith("linux")
@@ -31,12 +30,12 @@ _SWEEP_POLL_S = 0.005
 _ALL_READ, _ALL_ENTER = 0o444, 0o111
 
 
-@dataclass(slots=True)
 class _State:
     """What this process has become."""
 
-    adopts: bool = False
-    user: int | None = None
+    def __init__(self) -> None:
+        self.adopts = False
+        self.user: int | None = None
 
 
 _STATE = _State()

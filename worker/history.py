@@ -3,8 +3,8 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from drydock.errors import Changed, Malformed, NotFound
 from drydock.parts import PartRecord, chain, most_progress, parse_part_record
@@ -17,17 +17,20 @@ from worker.transfer import fetch_output
 _READERS = 8
 
 
-@dataclass(slots=True)
 class History:
-    """What is known of one input's parts, and what this attempt adds to them."""
+    """What is known of one input's parts, and what this attempt adds to them.
 
-    records: list[PartRecord]
-    highest: int
-    parent: PartRecord | None = None
-    chain: list[PartRecord] = field(default_factory=list)
-    restart: Path | None = None
-    lost: set[int] = field(default_factory=set)
-    started: float = field(default_factory=time.monotonic)
+    ``lost`` are the numbers of those that cannot be gone on from.
+    """
+
+    def __init__(self, records: list[PartRecord], highest: int, lost: set[int]) -> None:
+        self.records = records
+        self.highest = highest
+        self.parent: PartRecord | None = None
+        self.chain: list[PartRecord] = []
+        self.restart: Path | None = None
+        self.lost = lost
+        self.started = time.monotonic()
 
     @property
     def resume(self) -> Resume:
@@ -56,8 +59,7 @@ class History:
         self.started = time.monotonic()
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryReader:
+class HistoryReader(NamedTuple):
     """Reads parts from S3; what cannot be read is told of and left out."""
 
     store: Store

@@ -1,6 +1,6 @@
 """Where an attempt writes below the output prefix."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from drydock.keys import RunKeys
 
@@ -8,8 +8,7 @@ from drydock.keys import RunKeys
 BY_HAND = "by-hand"
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """The keys of one shard of a run. Only what lies here is the worker's to write."""
 
     run_id: str
@@ -17,10 +16,11 @@ class Places:
     shard: int
     epoch: int
     round: int
-    keys: RunKeys = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", RunKeys(self.run_id, self.prefix))
+    @property
+    def keys(self) -> RunKeys:
+        """The run's keys below its prefix."""
+        return RunKeys(self.run_id, self.prefix)
 
     def input_folder(self, place: int) -> str:
         """Outputs of an input; by hand ``<index>/``, as the contract of DOCK 3.8 has it."""

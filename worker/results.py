@@ -7,7 +7,7 @@ an input is settled.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -63,21 +63,37 @@ def _put_all(
     number: int,
     scratch: Path,
 ) -> tuple[PartOutputs, OutputObject | None]:
-    keys: dict[str, str] = {}
+    outputs = [*contribution.outputs]
+    if contribution.restart is not None:
+        outputs.append(contribution.restart)
+    keys = {output.name: folder + output.relative_key(number) for output in outputs}
 
-    def put(output: Output) -> OutputObject:
-        key = folder + output.relative_key(number)
+    def build(output: Output) -> Path:
         path = output.build(keys).resolve()
         if not (path.is_relative_to(scratch) and path.is_file()):
             raise InputFailed("tool_failed", f"{output.filename} is no file of the scratch")
-        with path.open("rb") as body:
-            etag = store.put_once(bucket, key, body)
-        keys[output.name] = key
-        return OutputObject(output.name, key, path.stat().st_size, etag)
+        return path
 
-    written = tuple(put(output) for output in contribution.outputs)
-    restart = None if contribution.restart is None else put(contribution.restart)
-    return PartOutputs(number, written), restart
+    def put(output: Output, path: Path) -> OutputObject:
+        with path.open("rb") as body:
+            etag = store.put_once(bucket, keys[output.name], body)
+        return OutputObject(output.name, keys[output.name], path.stat().st_size, etag)
+
+    written: list[OutputObject] = []
+    sending: Future[OutputObject] | None = None
+    # Each is put after the one before it, and made while that goes up.
+    with ThreadPoolExecutor(1) as pool:
+        for output in outputs:
+            try:
+                path = build(output)
+            finally:
+                if sending is not None:
+                    written.append(sending.result())
+            sending = pool.submit(put, output, path)
+        if sending is not None:
+            written.append(sending.result())
+    restart = None if contribution.restart is None else written.pop()
+    return PartOutputs(number, tuple(written)), restart
 
 
 def write_part_record(store: Store, bucket: str, places: Places, record: PartRecord) -> None:
@@ -88,57 +104,66 @@ def write_part_record(store: Store, bucket: str, places: Places, record: PartRec
         return
 
 
-@dataclass(slots=True)
 class MarkerWriter:
     """Writes markers; done inputs of a pack gather until :meth:`flush` puts one for a range.
 
     ``blocked`` counts the markers for which there was no place: what lies there is none.
     """
 
-    store: Store
-    bucket: str
-    places: Places
-    journal: Journal
-    clock: Callable[[], float] = time.monotonic
-    period_s: float = FLUSH_S
-    written: int = 0
-    blocked: int = 0
-    _pending: list[InputSummary] = field(default_factory=list)
-    _since: float = 0.0
+    def __init__(
+        self,
+        store: Store,
+        bucket: str,
+        places: Places,
+        journal: Journal,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        period_s: float = FLUSH_S,
+    ) -> None:
+        self.written = 0
+        self.blocked = 0
+        self._store = store
+        self._bucket = bucket
+        self._places = places
+        self._journal = journal
+        self._clock = clock
+        self._period_s = period_s
+        self._pending: list[InputSummary] = []
+        self._since = 0.0
 
     def done(self, summary: InputSummary) -> None:
         """Take note of an input that is complete."""
         if not self._pending:
-            self._since = self.clock()
+            self._since = self._clock()
         self._pending.append(summary)
 
     def failed(self, failure: Failure) -> None:
         """Settle an input as failed, at once."""
-        key = self.places.failed_marker(failure.place, failure.failure_class)
+        key = self._places.failed_marker(failure.place, failure.failure_class)
         self._put(key, encode_failed(failure))
-        self.journal.say(
+        self._journal.say(
             "failed", failure_class=failure.failure_class, reason=failure.reason, key=key
         )
 
     def flush_if_due(self) -> None:
         """Flush when the oldest pending input has waited for the period."""
-        if self._pending and self.clock() - self._since >= self.period_s:
+        if self._pending and self._clock() - self._since >= self._period_s:
             self.flush()
 
     def flush(self) -> None:
         """Put a marker for each contiguous range of what is pending."""
         for summaries in contiguous(self._pending):
             first, last = summaries[0].place, summaries[-1].place
-            key = self.places.done_marker(first, last)
+            key = self._places.done_marker(first, last)
             self._put(key, encode_done(summaries))
-            self.journal.say("done", first=first, last=last, key=key)
+            self._journal.say("done", first=first, last=last, key=key)
             # What a failing put leaves pending can be tried again.
             self._pending = [found for found in self._pending if found not in summaries]
 
     def _put(self, key: str, body: bytes) -> None:
         for _ in range(_TRIES):
             try:
-                self.store.put_once(self.bucket, key, body)
+                self._store.put_once(self._bucket, key, body)
             except AlreadyExists:
                 is_whole = self._is_whole(key)
                 if is_whole is None:
@@ -146,16 +171,16 @@ class MarkerWriter:
                 # Another attempt settled the same inputs, and the first marker speaks for them; or
                 # what lies there is no marker, and whoever removes it lets the inputs go on.
                 self.blocked += not is_whole
-                self.journal.say("marker_was_there" if is_whole else "marker_is_none", key=key)
+                self._journal.say("marker_was_there" if is_whole else "marker_is_none", key=key)
             self.written += 1
             return
-        raise StoreUnavailable(f"s3://{self.bucket}/{key} came and went {_TRIES} times")
+        raise StoreUnavailable(f"s3://{self._bucket}/{key} came and went {_TRIES} times")
 
     def _is_whole(self, key: str) -> bool | None:
         """Whether the object under a marker's key is one; None when it is gone by now."""
-        name = parse_marker_name(key.removeprefix(self.places.markers_folder()))
+        name = parse_marker_name(key.removeprefix(self._places.markers_folder()))
         try:
-            parse_marker(self.store.get(self.bucket, key).body, name)
+            parse_marker(self._store.get(self._bucket, key).body, name)
         except Malformed:
             return False
         except NotFound:

@@ -1,7 +1,8 @@
 """botocore without the modules that write its documentation, which take a sixth of its import.
 
 They are for ``help`` and for the pages of its documentation, and botocore has no way to do without
-them (its ``client`` and ``waiter`` modules import them first).
+them (its ``client`` and ``waiter`` modules import them first). Nor has urllib3 for what reads the
+versions of installed packages, which it asks when somebody wants HTTP/2.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from typing import Self
 
 _PACKAGE = "botocore.docs"
 _DOCSTRINGS = f"{_PACKAGE}.docstring"
+_METADATA = "importlib.metadata"
 
 
 class _NoDocstring(str):
@@ -39,9 +41,20 @@ def documentation_left_out() -> Iterator[None]:
     package.__path__ = [f"{folder}/docs" for folder in spec.submodule_search_locations]
     for name in ("ClientMethodDocstring", "PaginatorDocstring", "WaiterDocstring"):
         setattr(docstrings, name, _NoDocstring)
-    sys.modules |= {_PACKAGE: package, _DOCSTRINGS: docstrings}
+    instead = {_PACKAGE: package, _DOCSTRINGS: docstrings}
+    if _METADATA not in sys.modules:
+        instead[_METADATA] = metadata = ModuleType(_METADATA)
+        metadata.version = _version  # type: ignore[attr-defined] # a module takes any name
+    sys.modules |= instead
     try:
         yield
     finally:
-        for name in (_PACKAGE, _DOCSTRINGS):
+        for name in instead:
             del sys.modules[name]
+
+
+def _version(name: str) -> str:
+    """As the real one, which is imported now."""
+    from importlib.metadata import version  # noqa: PLC0415 - this is what it is about
+
+    return version(name)

@@ -6,7 +6,6 @@ first page is looked up when its turn comes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from drydock.errors import Malformed, NotFound
@@ -125,26 +124,26 @@ def run_is_stopped(store: Store, work: Work) -> str | None:
     return f"the run was stopped ({stop.reason}): {stop.text}"
 
 
-@dataclass(slots=True)
 class Listing:
     """The names below a folder from one place on, page by page as they are asked for.
 
     Names begin with a place of five digits, so their order is that of the places.
     """
 
-    store: Store
-    bucket: str
-    folder: str
-    _names: Sequence[Listed] = ()
-    _from: int = -1
-    _to: int = -1
+    def __init__(self, store: Store, bucket: str, folder: str) -> None:
+        self.folder = folder
+        self._store = store
+        self._bucket = bucket
+        self._names: Sequence[Listed] = ()
+        self._from = -1
+        self._to = -1
 
     def at(self, place: int) -> Sequence[Listed]:
         """What is known of the folder around a place; a new LIST when that lies beyond it."""
         if not self._from <= place <= self._to:
             after = f"{self.folder}{place:05d}"
-            pages = self.store.list_pages(
-                self.bucket, self.folder, start_after=after, page_size=_PAGE_KEYS
+            pages = self._store.list_pages(
+                self._bucket, self.folder, start_after=after, page_size=_PAGE_KEYS
             )
             self._names = next(iter(pages), ())
             self._from = place
@@ -159,8 +158,7 @@ class Listing:
         return max(place, int(last) - 1) if last.isdigit() else place
 
 
-@dataclass(slots=True)
-class Known:
+class Known(NamedTuple):
     """What S3 already holds of this child's inputs."""
 
     work: Work

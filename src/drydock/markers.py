@@ -9,12 +9,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
 from types import UnionType
 from typing import Any, Literal, NamedTuple
 
 from drydock.errors import Malformed
-from drydock.parts import OutputObject, PartOutputs
+from drydock.parts import OutputObject, PartOutputs, as_fields
 
 Kind = Literal["done", "failed", "skipped"]
 _RANK: dict[Kind, int] = {"done": 0, "failed": 1, "skipped": 2}
@@ -51,8 +50,7 @@ class Speaker(NamedTuple):
     failure_class: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """What is settled of a shard: the speaker for each settled place, and what was no marker.
 
     ``empty`` are those of the strange ones that have a marker's name, with their ETags.
@@ -61,7 +59,7 @@ class Settlement:
     inputs: int
     speakers: dict[int, Speaker]
     strange: list[str]
-    empty: dict[str, str] = field(default_factory=dict)
+    empty: dict[str, str]
 
     def remaining(self) -> list[int]:
         """The places for which no marker speaks, ascending."""
@@ -86,15 +84,14 @@ class Settlement:
         return sum(1 for speaker in self.speakers.values() if speaker.kind == kind)
 
 
-@dataclass(frozen=True, slots=True)
-class InputSummary:
+class InputSummary(NamedTuple):
     """One input of a ``.done`` marker: its chain of parts, oldest first, and what came out.
 
     ``job_id`` and ``attempt`` name the attempt that settled it; old markers do not say.
     """
 
     place: int
-    index: int
+    index: int  # type: ignore[assignment] # tuple's method of that name is not missed
     input_etag: str
     chain: tuple[PartOutputs, ...]
     molecules: int
@@ -102,17 +99,16 @@ class InputSummary:
     seconds: float
     best_id: str | None = None
     best_score: float | None = None
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = {}  # noqa: RUF012 - nobody changes it
     job_id: str | None = None
     attempt: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """The content of a ``.failed`` marker; the last two name the attempt, if it is known."""
 
     place: int
-    index: int
+    index: int  # type: ignore[assignment] # tuple's method of that name is not missed
     epoch: int
     failure_class: str
     reason: str
@@ -201,9 +197,14 @@ def _is_reopened(name: MarkerName, reopened: Mapping[str, int]) -> bool:
 
 def encode_done(summaries: Iterable[InputSummary]) -> bytes:
     """The content of a ``.done`` marker: a line an input, then an end line with their count."""
-    lines = [json.dumps(asdict(summary), separators=(",", ":")) for summary in summaries]
+    lines = [json.dumps(summary_fields(summary), separators=(",", ":")) for summary in summaries]
     lines.append(json.dumps({"end": len(lines)}))
     return "\n".join(lines).encode() + b"\n"
+
+
+def summary_fields(summary: InputSummary) -> dict[str, Any]:
+    """The summary's fields, its chain as those of its parts."""
+    return summary._asdict() | {"chain": [as_fields(part) for part in summary.chain]}
 
 
 def parse_done(body: bytes, name: MarkerName) -> list[InputSummary]:
@@ -276,7 +277,7 @@ _FAILURE_TYPES: dict[str, type | UnionType] = {
 
 def encode_failed(failure: Failure) -> bytes:
     """The content of a ``.failed`` marker."""
-    return encode_end(json.dumps(asdict(failure), separators=(",", ":")))
+    return encode_end(json.dumps(failure._asdict(), separators=(",", ":")))
 
 
 def parse_failed(body: bytes, name: MarkerName) -> Failure:

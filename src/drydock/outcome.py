@@ -8,7 +8,7 @@ is written later is late.
 import contextlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from drydock.concurrency import each
@@ -25,6 +25,7 @@ from drydock.markers import (
     parse_done,
     parse_marker,
     parse_marker_name,
+    summary_fields,
 )
 from drydock.parts import OutputObject
 from drydock.run_document import RunDocument
@@ -172,8 +173,16 @@ def skip_again(store: Store, run: RunDocument, shard: int, bad: dict[str, str]) 
 def encode_outcome(settled: Iterable[Settled]) -> bytes:
     """The outcome's object."""
     return b"".join(
-        json.dumps(asdict(each), separators=(",", ":")).encode() + b"\n" for each in settled
+        json.dumps(_fields(each), separators=(",", ":")).encode() + b"\n" for each in settled
     )
+
+
+def _fields(settled: Settled) -> dict[str, Any]:
+    summary, failure = settled.summary, settled.failure
+    return asdict(replace(settled, summary=None, failure=None)) | {
+        "summary": None if summary is None else summary_fields(summary),
+        "failure": None if failure is None else failure._asdict(),
+    }
 
 
 def parse_outcome(body: bytes) -> list[Settled]:

@@ -8,13 +8,12 @@ beginning is the whole work on its input so far.
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 from drydock.errors import Malformed
 
 
-@dataclass(frozen=True, slots=True)
-class OutputObject:
+class OutputObject(NamedTuple):
     """An object that a tool wrote, pinned. ``name`` is what the tool calls it (``poses``)."""
 
     name: str
@@ -23,8 +22,7 @@ class OutputObject:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class PartOutputs:
+class PartOutputs(NamedTuple):
     """A part as a marker names it: its number, what it wrote, which attempt it is of.
 
     ``seconds`` are those that the attempt worked for it. Old markers do not say who wrote a part.
@@ -37,8 +35,7 @@ class PartOutputs:
     attempt: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PartRecord:
+class PartRecord(NamedTuple):
     """What an unfinished part left.
 
     ``progress`` counts what is finished of the input over the whole chain, in the tool's own unit
@@ -50,7 +47,7 @@ class PartRecord:
     part: int
     parent: int | None
     place: int
-    index: int
+    index: int  # type: ignore[assignment] # tuple's method of that name is not missed
     input_etag: str
     outputs: tuple[OutputObject, ...]
     restart: OutputObject | None
@@ -60,13 +57,19 @@ class PartRecord:
     attempt: int
     seconds: float
     trouble: str | None = None
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = {}  # noqa: RUF012 - nobody changes it
     best_id: str | None = None
     best_score: float | None = None
 
     def to_json(self) -> bytes:
         """The object's bytes."""
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        restart = None if self.restart is None else self.restart._asdict()
+        return json.dumps(as_fields(self) | {"restart": restart}, separators=(",", ":")).encode()
+
+
+def as_fields(part: PartOutputs | PartRecord) -> dict[str, Any]:
+    """The part's fields, its outputs as theirs."""
+    return part._asdict() | {"outputs": [output._asdict() for output in part.outputs]}
 
 
 def as_outputs(record: PartRecord) -> PartOutputs:

@@ -5,14 +5,13 @@ names the round, and never again. A container learns its address from ``S3_TASK_
 """
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from drydock.errors import Malformed
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedObject:
+class PinnedObject(NamedTuple):
     """An object that every attempt must find unchanged."""
 
     uri: str
@@ -20,16 +19,14 @@ class PinnedObject:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedAsset:
+class PinnedAsset(NamedTuple):
     """Reference data by name: one object, or everything below a prefix."""
 
     uri: str
     objects: tuple[PinnedObject, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDocument:
+class TaskDocument(NamedTuple):
     """What the children of one round share. Durations in seconds.
 
     ``variables`` names those of the container's variables that are for the tool.
@@ -60,7 +57,8 @@ class TaskDocument:
 
     def to_json(self) -> bytes:
         """The object's bytes."""
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        pinned = _pinned(self.assets, self.dockfiles)
+        return json.dumps(self._asdict() | pinned, separators=(",", ":")).encode()
 
 
 def parse_task_document(body: bytes) -> TaskDocument:
@@ -74,7 +72,7 @@ def parse_task_document(body: bytes) -> TaskDocument:
     """
     try:
         said = json.loads(body)
-        fields = {name: said[name] for name in TaskDocument.__slots__ if name in said}
+        fields = {name: said[name] for name in TaskDocument._fields if name in said}
         assets = {name: _asset(asset) for name, asset in fields.pop("assets").items()}
         dockfiles = fields.pop("dockfiles")
         return TaskDocument(
@@ -89,11 +87,19 @@ def parse_task_document(body: bytes) -> TaskDocument:
 
 def encode_assets(assets: dict[str, PinnedAsset], dockfiles: PinnedAsset | None) -> bytes:
     """The object that pins a run's assets."""
-    pinned = {
-        "assets": {name: asdict(asset) for name, asset in sorted(assets.items())},
-        "dockfiles": None if dockfiles is None else asdict(dockfiles),
-    }
+    pinned = _pinned(dict(sorted(assets.items())), dockfiles)
     return json.dumps(pinned, separators=(",", ":")).encode()
+
+
+def _pinned(assets: Mapping[str, PinnedAsset], dockfiles: PinnedAsset | None) -> dict[str, Any]:
+    return {
+        "assets": {name: _fields(asset) for name, asset in assets.items()},
+        "dockfiles": None if dockfiles is None else _fields(dockfiles),
+    }
+
+
+def _fields(asset: PinnedAsset) -> dict[str, Any]:
+    return {"uri": asset.uri, "objects": [found._asdict() for found in asset.objects]}
 
 
 def parse_assets(fields: dict[str, Any]) -> tuple[dict[str, PinnedAsset], PinnedAsset | None]:

@@ -193,11 +193,11 @@ outputs = st.builds(
     size=st.integers(0, 2**50),
     etag=st.text("0123456789abcdef", max_size=32),
 )
+numbers = st.floats(allow_nan=False, allow_infinity=False)
 chains = st.lists(
-    st.builds(PartOutputs, st.integers(0, 99), st.lists(outputs, max_size=3).map(tuple)),
+    st.builds(PartOutputs, st.integers(0, 99), st.lists(outputs, max_size=3).map(tuple), numbers),
     max_size=3,
 ).map(tuple)
-numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def summaries(first, count):

@@ -12,7 +12,7 @@ from drydock.parts import OutputObject, PartOutputs
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 outputs = st.lists(st.builds(OutputObject), max_size=2).map(tuple)
-chains = st.lists(st.builds(PartOutputs, outputs=outputs), max_size=2).map(tuple)
+chains = st.lists(st.builds(PartOutputs, outputs=outputs, seconds=finite), max_size=2).map(tuple)
 failures = st.builds(Failure, parts=st.lists(st.integers(), max_size=2).map(tuple))
 
 

@@ -40,3 +40,14 @@ def test_documentation_that_is_there_already_stays():
     program = START.replace("import sys\n", "import sys\n" + before)
     same = "print(sys.modules['botocore.docs'] is before)"
     assert said(program + same)[-1] == "True"
+
+
+def test_the_reader_of_installed_packages_versions_is_there_for_whoever_asks():
+    later = """
+import urllib3.http2
+print("importlib.metadata" in sys.modules)
+print(urllib3.http2.version("urllib3") == urllib3.__version__)
+import importlib.metadata
+print(callable(importlib.metadata.entry_points))
+"""
+    assert said(START + later)[1:] == ["False", "True", "True"]

@@ -7,8 +7,8 @@ what it has finished as the :class:`Contribution` of one part.
 
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from worker.endings import Misconfigured
@@ -24,8 +24,7 @@ _OWN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """What a tool may know of the attempt that it works for.
 
     ``options`` are the request's, ``variables`` the names of those of this process's environment
@@ -33,19 +32,18 @@ class Setting:
     fields, to the journal.
     """
 
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = MappingProxyType({})
     vcpus: int = 1
     gpus: int = 0
     variables: tuple[str, ...] = ()
     say: Callable[..., None] = lambda *_event, **_fields: None
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedInput:
+class FetchedInput(NamedTuple):
     """An input in scratch. Of a slice the file holds the slice alone, from ``first_byte`` on."""
 
     path: Path
-    index: int
+    index: int  # type: ignore[assignment] # tuple's method of that name is not missed
     uri: str
     etag: str
     first_byte: int | None = None
@@ -74,7 +72,7 @@ class Resume(NamedTuple):
 
 
 class Output(NamedTuple):
-    """One output of a part. ``build`` gets the keys of the outputs before it, by their names.
+    """One output of a part. ``build`` gets the keys of the part's outputs, by their names.
 
     Its key ends with ``<filename>.<part>``; with ``own_name`` with ``<part>/<filename>``, for
     programs that go by the ends of names.

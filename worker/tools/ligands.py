@@ -7,7 +7,7 @@ a module of its own, :mod:`worker.tools.pdbqt`.
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import IO, Literal, TypeVar
 
@@ -115,13 +115,13 @@ def split_smiles(lines: Iterable[bytes], stem: str) -> Iterator[Ligand]:
         )
 
 
-@dataclass(slots=True)
 class _MolBlock:
     """The lines of a molecule up to M  END, without their ends."""
 
-    lines: list[bytes] = field(default_factory=list)
-    size: int = 0
-    ended: bool = False
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.size = 0
+        self.ended = False
 
     def add(self, line: bytes) -> None:
         if self.ended:

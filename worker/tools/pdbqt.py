@@ -7,7 +7,6 @@ ligand at hand, and no ligand above ``MAX_LIGAND_BYTES`` is.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from worker.tools.ligands import MAX_LIGAND_BYTES, Ligand, name_of, numbered, too_large
@@ -34,16 +33,18 @@ class Pose(NamedTuple):
     terms: dict[str, float]
 
 
-@dataclass(slots=True)
 class _Block:
     """The lines of a ligand that is being read."""
 
-    title: bytes = b""
-    lines: list[bytes] = field(default_factory=list)
-    size: int = 0
-    in_model: bool = False
-    words: set[bytes] = field(default_factory=set)
-    telling: list[bytes] = field(default_factory=list)
+    __slots__ = ("in_model", "lines", "size", "telling", "title", "words")
+
+    def __init__(self, title: bytes = b"", *, in_model: bool = False) -> None:
+        self.title = title
+        self.lines: list[bytes] = []
+        self.size = 0
+        self.in_model = in_model
+        self.words: set[bytes] = set()
+        self.telling: list[bytes] = []
 
     def add(self, line: bytes) -> None:
         """Take a line that says nothing of the ligand as a whole."""
