@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from cli.jobdef import derived
 from local.deploy import EMBEDDED_PARAMETERS, deploy
 from local.principals import credentials
 from tests.containers.engine import ROOT, docker, inspect
@@ -30,9 +31,11 @@ def stack(aws):
     parameters = {**EMBEDDED_PARAMETERS, "ReconcileSeconds": "3600"}
     made = deploy(aws, ROOT / "template.yaml", parameters, stack_name="lab")
     s3, bucket = aws.client("s3"), made.data_buckets[0]
-    for folder, prefix in (("genome", "genome"), ("inputs", "reads")):
+    for folder, name in (("genome", "genome"), ("inputs", "reads")):
         for path in (GENOMICS / folder).iterdir():
-            s3.put_object(Bucket=bucket, Key=f"flow/{prefix}/{path.name}", Body=path.read_bytes())
+            for prefix in ("flow", "basic"):
+                key = f"{prefix}/{name}/{path.name}"
+                s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
     return made
 
 
@@ -67,13 +70,13 @@ def snakemake(aws, stack, tmp_path):
     """Runs it as somebody does who has the example and a stack, and nothing else."""
     workflow = shutil.copytree(EXAMPLE, tmp_path / "flow")
 
-    def snakemake(image, *more):
+    def snakemake(profile, prefix, *more):
+        executor = profile.removeprefix("profile-")
         words = [
-            *(SNAKEMAKE, "--profile", "profile", "--container-image", image),
-            *("--default-storage-prefix", f"s3://{stack.data_buckets[0]}/flow"),
-            *("--storage-s3-region", aws.region, "--aws-batch-region", aws.region),
-            *("--aws-batch-job-queue", stack.outputs["OnDemandQueueArn"]),
-            *("--aws-batch-job-role", stack.outputs["JobRoleArn"]),
+            *(SNAKEMAKE, "--profile", profile),
+            *("--default-storage-prefix", f"s3://{stack.data_buckets[0]}/{prefix}"),
+            *("--storage-s3-region", aws.region, f"--{executor}-region", aws.region),
+            *(f"--{executor}-job-queue", stack.outputs["OnDemandQueueArn"]),
         ]
         environment = {"AWS_ENDPOINT_URL": aws.endpoint_url, "HOME": str(tmp_path)}
         path = f"{SNAKEMAKE.parent}{os.pathsep}{os.environ['PATH']}"
@@ -90,6 +93,27 @@ def snakemake(aws, stack, tmp_path):
     return snakemake
 
 
+@pytest.fixture
+def aws_batch(snakemake, stack):
+    """With the executor that makes a job definition for each job."""
+
+    def aws_batch(image, *more):
+        role = stack.outputs["JobRoleArn"]
+        words = ("--container-image", image, "--aws-batch-job-role", role)
+        return snakemake("profile-aws-batch", "flow", *words, *more)
+
+    return aws_batch
+
+
+@pytest.fixture
+def result(aws, stack):
+    def result(key):
+        answer = aws.client("s3").get_object(Bucket=stack.data_buckets[0], Key=key)
+        return answer["Body"].read().decode()
+
+    return result
+
+
 def batch_calls(aws, since):
     """How often who called what of Batch."""
     calls = [call for call in list(aws.gateway.calls)[since:] if call.service == "batch"]
@@ -102,21 +126,15 @@ def s3_methods(aws, since, role):
 
 
 def test_a_workflow_runs_in_an_image_of_a_private_registry(
-    snakemake, pushed, machines_login, aws, stack, caplog
+    aws_batch, pushed, machines_login, aws, stack, result, caplog
 ):
     reference, image_id = pushed
     since = len(aws.gateway.calls)
     with caplog.at_level(logging.WARNING, "local.batch"):
-        done = snakemake(reference)
+        done = aws_batch(reference)
     assert done.returncode == 0, done.stdout[-4000:]
-
-    def result(name):
-        key = f"flow/results/{name}"
-        answer = aws.client("s3").get_object(Bucket=stack.data_buckets[0], Key=key)
-        return answer["Body"].read().decode()
-
-    assert result("aligned.tsv") == ALIGNED
-    of = json.loads(result("image.json"))
+    assert result("flow/results/aligned.tsv") == ALIGNED
+    of = json.loads(result("flow/results/image.json"))
     assert of == {"Image": reference, "ImageID": image_id, "version": BAKED}
     assert inspect(reference)["Id"] == image_id
 
@@ -129,6 +147,7 @@ def test_a_workflow_runs_in_an_image_of_a_private_registry(
     # The role of the stack's jobs may neither delete nor make buckets, and need not.
     role = credentials(stack.outputs["JobRoleArn"])["AWS_ACCESS_KEY_ID"]
     assert s3_methods(aws, since, role) == {"GET", "HEAD", "PUT"}
+    assert s3_methods(aws, since, SUBMITTER) == {"GET", "HEAD", "PUT", "DELETE"}
 
     found = aws.client("batch").describe_job_definitions()["jobDefinitions"]
     theirs = [each for each in found if each["jobDefinitionName"].startswith("snakejob-def-")]
@@ -141,12 +160,48 @@ def test_a_workflow_runs_in_an_image_of_a_private_registry(
     )
 
 
-def test_what_is_there_already_is_not_made_again(snakemake, pushed, machines_login, aws):
+def test_what_is_there_already_is_not_made_again(aws_batch, pushed, machines_login, aws):
     since = len(aws.gateway.calls)
-    done = snakemake(pushed[0])
+    done = aws_batch(pushed[0])
     assert done.returncode == 0, done.stdout[-4000:]
     assert "Nothing to be done" in done.stdout
     assert batch_calls(aws, since) == {}
+
+
+def test_what_is_made_again_is_deleted_first_by_the_job(
+    aws_batch, pushed, machines_login, aws, stack
+):
+    """Which the role of the stack's jobs may not: the page says what to do."""
+    since = len(aws.gateway.calls)
+    done = aws_batch(pushed[0], "--forcerun", "table")
+    assert done.returncode == 0, done.stdout[-4000:]
+    role = credentials(stack.outputs["JobRoleArn"])["AWS_ACCESS_KEY_ID"]
+    assert "DELETE" in s3_methods(aws, since, role)
+
+
+def test_a_definition_of_the_group_runs_a_workflow_too(
+    snakemake, pushed, machines_login, aws, stack, result, caplog
+):
+    """With the executor that takes a job definition, and the one that ``make jobdef`` prints."""
+    reference, image_id = pushed
+    client, since = aws.client("batch"), len(aws.gateway.calls)
+    of_worker = [stack.outputs["JobDefinitionArn"]]
+    [worker] = client.describe_job_definitions(jobDefinitions=of_worker)["jobDefinitions"]
+    definition = derived(worker) | {"jobDefinitionName": "lab_align"}
+    definition["containerProperties"] |= {"image": reference}
+    client.register_job_definition(**definition)
+    words = ("--aws-basic-batch-job-definition", "lab_align", "--config", "samples=[saliva]")
+    done = snakemake("profile-aws-basic-batch", "basic", *words)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert result("basic/results/aligned.tsv") == "saliva\t200\n"
+    assert json.loads(result("basic/results/image.json"))["ImageID"] == image_id
+    calls = batch_calls(aws, since)
+    assert {operation for key, operation in calls if key == SUBMITTER} == {
+        "submitjob",
+        "describejobs",
+    }
+    assert s3_methods(aws, since, SUBMITTER) == {"GET", "HEAD"}
+    assert "privileged" not in caplog.text
 
 
 def test_without_a_login_the_image_cannot_be_pulled(pushed, aws, stack, tmp_path, monkeypatch):

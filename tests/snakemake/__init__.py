@@ -1,0 +1,1 @@
+"""What Snakemake's executors for AWS Batch make of what a workflow says: `make snakemake`."""
