@@ -38,11 +38,10 @@ def name_attempt(world, run_id, place, job_id, attempt, kept_s=None):
     name = parse_marker_name(key.rpartition("/")[2])
     (summary,) = parse_done(world.get(DATA, key), name)
     chain = tuple(
-        replace(part, seconds=kept_s or 0.0, job_id=job_id, attempt=1) for part in summary.chain
+        part._replace(seconds=kept_s or 0.0, job_id=job_id, attempt=1) for part in summary.chain
     )
-    world.put(
-        DATA, key, encode_done([replace(summary, chain=chain, job_id=job_id, attempt=attempt)])
-    )
+    told = summary._replace(chain=chain, job_id=job_id, attempt=attempt)
+    world.put(DATA, key, encode_done([told]))
 
 
 def with_first_failures(world, run_id, failures):

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import zipfile
-from dataclasses import replace
 
 import pytest
 
@@ -165,9 +164,9 @@ def with_other_restart(made, record, body, *, honest):
     """Put another restart in a part's place; an honest record tells of it."""
     etag = made.store.put(DATA, record.restart.key, body)
     if honest:
-        changed = replace(record.restart, etag=etag, size=len(body))
+        changed = record.restart._replace(etag=etag, size=len(body))
         key = made.keys.part_record(0, 0, record.part)
-        made.store.put(DATA, key, replace(record, restart=changed).to_json())
+        made.store.put(DATA, key, record._replace(restart=changed).to_json())
 
 
 def cut(body):
