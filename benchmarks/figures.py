@@ -19,11 +19,18 @@ from pathlib import Path
 from _figures import Figure, environment, read
 from _measure import table
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 # Counts are the same whatever else the machine does: these run two at a time.
-COUNTED = ("redone.py", "calls.py", "detect.py", "child.py", "accepted.py", "accounted.py")
-TIMED = ("planning.py", "ranking.py", "overhead.py 1000 1")
-NAMES = ("what", "others' idea, in the same run", "ours", "ratio", "aim", "", "command")
+COUNTED = (
+    "benchmarks/redone.py",
+    "benchmarks/detect.py",
+    "-m tests.figures.calls",
+    "-m tests.figures.child",
+    "-m tests.figures.accepted",
+    "-m tests.figures.accounted",
+)
+TIMED = ("benchmarks/planning.py", "benchmarks/ranking.py", "benchmarks/overhead.py 1000 1")
+NAMES = ("what", "others' idea, in the same run", "ours", "ratio", "aim", "", "python …")
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,12 @@ def run(command: str) -> list[Told]:
     Raises:
         SystemExit: it did not end well.
     """
-    name, *given = command.split()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figures"
         done = subprocess.run(
-            [sys.executable, str(HERE / name), *given],
+            [sys.executable, *command.split()],
+            cwd=ROOT,
             env=environment(path),
             stdout=subprocess.PIPE,
             text=True,
@@ -58,8 +65,8 @@ def run(command: str) -> list[Told]:
         )
         if done.returncode:
             raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stdout}")
-        figures = [of_overhead(done.stdout)] if name == "overhead.py" else read(path)
-    sys.stderr.write(f"benchmarks/{command}: {time.monotonic() - began:.0f} s\n")
+        figures = [of_overhead(done.stdout)] if "overhead.py" in command else read(path)
+    sys.stderr.write(f"python {command}: {time.monotonic() - began:.0f} s\n")
     return [Told(figure, command) for figure in figures]
 
 
@@ -79,10 +86,10 @@ def main() -> int:
     """Print the table; 1 if an aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--markdown", action="store_true", help="for benchmarks/README.md")
-    parser.add_argument("--without", nargs="*", default=[], help="commands, as overhead.py")
+    parser.add_argument("--without", nargs="*", default=[], help="as overhead")
     given = parser.parse_args()
     counted, timed = (
-        [command for command in commands if command.split()[0] not in given.without]
+        [command for command in commands if not any(name in command for name in given.without)]
         for commands in (COUNTED, TIMED)
     )
     with ThreadPoolExecutor(2) as pool:

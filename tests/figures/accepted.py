@@ -4,7 +4,7 @@ A shard of inputs that were all worked on; then one in six has its marker emptie
 an output cut, emptied or removed. The real AggregateShard and DetectRestarts look at it, over moto
 in this process; the baselines are the two common questions: is there an output, is there a marker?
 
-usage: python benchmarks/accepted.py [INPUTS]      (120 by default)
+usage: python -m tests.figures.accepted [INPUTS]      (120 by default)
 """
 
 import os
@@ -12,10 +12,10 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 
-from _figures import Figure
-from _measure import table
 from moto import mock_aws
 
+from benchmarks._figures import Figure
+from benchmarks._measure import table
 from drydock.errors import NotFound
 from drydock.keys import RunKeys
 from drydock.resubmission import resubmit_interrupted

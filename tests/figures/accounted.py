@@ -4,7 +4,7 @@ Ours is a run of the real state machine, functions and worker over the simulated
 a tool. The baselines do the same inputs as peers do: a container that works through all of them and
 sends its results at the end, and a container an input that is done if there is an output.
 
-usage: python benchmarks/accounted.py [INPUTS]      (20 by default, one in five is bad)
+usage: python -m tests.figures.accounted [INPUTS]      (20 by default, one in five is bad)
 """
 
 import json
@@ -12,9 +12,8 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
-from _figures import Figure
-from _measure import table
-
+from benchmarks._figures import Figure
+from benchmarks._measure import table
 from tests.simulation.account import DATA
 from tests.simulation.chance import Seeded, Weather
 from tests.simulation.history import History

@@ -4,7 +4,7 @@ A child of an array of 10,000 learns its work by what the service wrote for it; 
 the whole list and takes its line, as scripts for arrays do. The worker is the real one with a
 stand-in for Vina that takes no time; moto is its S3, in this process, and every request is counted.
 
-usage: python benchmarks/child.py [CHILDREN [LIGANDS]]      (10,000 and 1,000 by default)
+usage: python -m tests.figures.child [CHILDREN [LIGANDS]]      (10,000 and 1,000 by default)
 """
 
 import os
@@ -17,17 +17,28 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from _figures import Figure, ratio
-from _measure import table
 from moto import mock_aws
-from overhead import TOOL
 
+from benchmarks._figures import Figure, ratio
+from benchmarks._measure import table
 from drydock.store import Store
 from tests.worker.support import CONTROL, DATA, Shard, bundle, ligand
 from worker.agent import main as work
 
 LIST_KEY = "lists/all.txt"
 KIB = 1024
+# Vina's batch mode: a pose for each file behind --batch.
+TOOL = """#!{python} -SE
+import sys
+words = sys.argv[1:]
+folder = words[words.index("--dir") + 1]
+print("Computing Vina grid ... done.", flush=True)
+for name in words[words.index("--batch") + 1 :]:
+    path = folder + "/" + name[: -len(".pdbqt")] + "_out.pdbqt"
+    with open(name) as given, open(path, "w") as out:
+        out.write("MODEL 1\\nREMARK VINA RESULT:    -8.500      0.000      0.000\\n")
+        out.write(given.read() + "ENDMDL\\n")
+"""
 
 
 class Requests:
@@ -78,7 +89,7 @@ def by_worker(client: Any, shard: Shard, child: int) -> None:
 def tool(folder: Path) -> Path:
     """A folder with a stand-in for Vina that takes no time."""
     path = folder / "vina"
-    path.write_text(TOOL.format(python=sys.executable).replace("time.sleep(0.05)", "pass"))
+    path.write_text(TOOL.format(python=sys.executable))
     path.chmod(0o755)
     return folder
 
@@ -136,8 +147,10 @@ def main() -> None:
         ("ours", f"{bytes_told:,}", f"{len(told)}", f"{len(beside)} of {len(ours.all)}"),
     ]
     table(("way to learn", "bytes", "requests", "all beside its data"), rows)
-    for each in ours.all:
-        print(f"    {'' if each in beside else 'its data':8}  {each[0]:13}  {each[1]}")
+    table(
+        ("", "request of ours", "about"),
+        [("" if each in beside else "its data", *each[:2]) for each in ours.all],
+    )
     table(
         ("ligands", "way", "objects"),
         [

@@ -4,14 +4,13 @@ Ours is a whole shard of 10,000 inputs by the real state machine and functions, 
 interrupts; the baselines are a job an input, as an item of a Distributed Map that waits for it, and
 by a client that asks for each job once a minute. Containers take ten minutes.
 
-usage: python benchmarks/calls.py [INPUTS]      (1,000 for the baselines by default)
+usage: python -m tests.figures.calls [INPUTS]      (1,000 for the baselines by default)
 """
 
 import sys
 
-from _figures import Figure, ratio
-from _measure import table
-
+from benchmarks._figures import Figure, ratio
+from benchmarks._measure import table
 from tests.simulation import peers, scale
 from tests.simulation.crowd import Crowd
 
