@@ -6,6 +6,7 @@ import pytest
 
 from local.deploy import STACK_IMAGE, deploy
 from local.embedded import PROFILE_FILE, EmbeddedAws
+from local.sample import REGION
 from tests.clients.pages import Shell
 from tests.containers.engine import ROOT
 
@@ -15,9 +16,11 @@ AWS = ROOT / ".venv-awscli" / "bin"
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory):
     folder = tmp_path_factory.mktemp("embedded")
-    with EmbeddedAws(folder, machines=2, vcpus=1, stack_image=STACK_IMAGE) as embedded:
-        deploy(embedded, ROOT / "template.yaml")
-        yield embedded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        with EmbeddedAws(folder, machines=2, vcpus=1, stack_image=STACK_IMAGE) as embedded:
+            deploy(embedded, ROOT / "template.yaml")
+            yield embedded
 
 
 @pytest.fixture(scope="module")

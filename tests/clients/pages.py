@@ -66,7 +66,7 @@ class Shell:
             text=True,
             start_new_session=True,
         )
-        self.do("sleep() { command sleep 0.3; }")
+        self.do("sleep() { command sleep 1; }")
 
     def do(self, command: str) -> tuple[int, str]:
         """The exit code of a command, and what it printed."""
@@ -89,7 +89,7 @@ class Shell:
 DOCTEST = f"""
 import doctest, sys, time
 wait = time.sleep
-time.sleep = lambda _seconds: wait(0.3)
+time.sleep = lambda _seconds: wait(1)
 # Doctest compares what can be said in ASCII.
 doctest.ELLIPSIS_MARKER = "{ELLIPSIS}".encode("ascii", "backslashreplace").decode()
 flags = doctest.ELLIPSIS | doctest.REPORT_ONLY_FIRST_FAILURE
