@@ -22,7 +22,7 @@ from cli.life import life_of
 from cli.log_group import LogGroup, NoLogs
 from cli.logs import LogView, Told, Wish
 from cli.look import Doors, RunNotFound, find_run, look, status_of
-from cli.plain import say
+from cli.say import say
 from cli.stack import Stack, StackNotFound, embedded_stack, stack_on_aws
 from cli.stop import StopRefused, stop_run
 from cli.tell import told

@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.plain import plain
 from cli.progress import RunProgress, ShardProgress, unfinished
+from drydock.plain import plain
 
 SHARDS_SHOWN = 10
 _STATES = ("running", "waiting", "not begun", "left", "complete")

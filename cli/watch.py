@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.live import Live
 
 from cli.look import Doors, look
-from cli.plain import say
 from cli.progress import RunProgress
+from cli.say import say
 from cli.show import lines, screen
 from drydock.errors import ServiceUnavailable, StoreUnavailable
 

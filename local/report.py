@@ -16,6 +16,7 @@ from drydock.detection import run_keys
 from drydock.errors import NotFound
 from drydock.keys import ControlKeys
 from drydock.markers import InputSummary, parse_done, parse_marker_name
+from drydock.plain import plain
 from drydock.run_document import RunDocument
 from drydock.store import Store
 from drydock.tasks import Record, parse_tasks
@@ -126,6 +127,8 @@ class Report:
         for row in rows[:FAILURES_SHOWN]:
             told = ", ".join(f"{name} {value}" for name, value in row.items() if value)
             self._say(f"Failed: {told}")
+        for name in sorted({row["class"] for row in rows}):
+            self._say(f"What to do: docs/failures.md#{name}")
         if len(rows) > FAILURES_SHOWN:
             self._say(f"… and {len(rows) - FAILURES_SHOWN} more in failures.csv")
 
@@ -179,4 +182,4 @@ class Report:
             return None
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(plain(text), highlight=False, markup=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from drydock.errors import InvalidUri, NotFound
 from drydock.keys import INTAKE_REJECTED_SUFFIX
+from drydock.plain import plain
 from drydock.store import Store
 from drydock.uris import parse_s3_uri
 from local.deploy import STACK_IMAGE, Stack, deploy
@@ -277,7 +278,7 @@ class _Story:
         return REJECTED
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(plain(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def _what_runs(execution: Execution) -> str:

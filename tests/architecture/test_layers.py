@@ -11,7 +11,7 @@ PURE = {
     *("accounting", "concurrency", "decision", "effort", "ends", "errors", "failures", "globs"),
     *("definitions", "images", "job_views", "keys", "markers", "parts", "planning", "policies"),
     *("ranking", "run_document", "shard_document", "task_document", "tasks", "templates", "uris"),
-    *("refusals", "secret_arns", "variables"),
+    *("plain", "refusals", "secret_arns", "variables"),
     # Slices of big files.
     *("cutters", "records"),
     # What a run will cost, and costs.

@@ -160,3 +160,8 @@ def test_who_has_read_enough_is_no_error():
 def test_shells_can_complete_it():
     answer = program(_DRYDOCK_COMPLETE="bash_source")
     assert "_drydock_completion" in answer.stdout
+
+
+def test_a_word_that_was_begun_is_completed():
+    answer = program(_DRYDOCK_COMPLETE="bash_complete", COMP_WORDS="drydock st", COMP_CWORD="1")
+    assert answer.stdout.split() == ["plain,status", "plain,stop"]

@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-from cli.group import GroupRefused, checked_name, command, parameters, stack_of
+from cli.group import SAM, GroupRefused, checked_name, command, main, parameters, stack_of
 from drydock.images import is_allowed
 from local.parameters import parameter_values
 from tests.architecture.imports import ROOT
@@ -85,6 +85,51 @@ def test_nothing_that_was_given_reaches_a_shell(tmp_path, variables):
     answer = make("group", *(f"{name}={value}" for name, value in given.items()))
     assert not witness.exists()
     assert answer.returncode == (0 if "PRINT" in variables else 2), answer.stderr
+
+
+class Account:
+    """What a deployment asks AWS for by itself: who it is, and the outputs at its end."""
+
+    region_name = "us-west-2"
+
+    def __init__(self, **_):
+        self.outputs = {"IntakeBucket": "drydock-doe-j-intake", "SubmitterPolicyArn": "arn:p"}
+
+    def get_credentials(self):
+        return object()
+
+    def client(self, _service):
+        return self
+
+    def get_caller_identity(self):
+        return {"Account": "123456789012"}
+
+    def describe_stacks(self, **given):
+        assert given == {"StackName": "drydock-doe-j"}
+        outputs = [{"OutputKey": k, "OutputValue": v} for k, v in self.outputs.items()]
+        return {"Stacks": [{"Outputs": outputs}]}
+
+
+@pytest.mark.parametrize(("fails", "expected"), [(None, 0), ("make", 2), (SAM, 1)])
+def test_with_credentials_it_is_built_and_deployed(monkeypatch, capsys, fails, expected):
+    called = []
+
+    def run(words, **given):
+        assert not given.get("shell")
+        called.append(words)
+        return subprocess.CompletedProcess(words, expected if words[0] == fails else 0)
+
+    monkeypatch.setattr("cli.group.subprocess.run", run)
+    monkeypatch.setattr("cli.group.boto3.Session", Account)
+    given = {"DRYDOCK_GIVEN": "NAME BUCKET", "NAME": "doe-j", "BUCKET": "doe-data"}
+    assert main(given) == expected
+    build, *deploy = called
+    assert build == ["make", "build"]
+    overrides = {"DataBucketNames": "doe-data"}
+    assert deploy == ([] if fails == "make" else [command("doe-j", overrides)])
+    told = capsys.readouterr()
+    assert "drydock-doe-j in account 123456789012, us-west-2" in told.err
+    assert ("SubmitterPolicyArn: arn:p" in told.out) is (fails is None)
 
 
 @pytest.mark.parametrize("name", ["doe-j", "a-1", "imaging2-core", "a" * 28 + "-b"])

@@ -6,8 +6,6 @@ would move the cursor, retitle the window or forge lines.
 
 import re
 
-import click
-
 # Colours, cursor movements, titles and the like: ECMA-48's control sequences and strings.
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
@@ -21,11 +19,6 @@ _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2
 def plain(text: str) -> str:
     """One line without terminal sequences, in which other control characters show as escapes."""
     return _CONTROLS.sub(_escaped, _SEQUENCES.sub("", text))
-
-
-def say(text: str, *, err: bool = False) -> None:
-    """Print one line, whatever others wrote into it."""
-    click.echo(plain(text), err=err)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.plain import plain
+from drydock.plain import plain
 
 
 @pytest.mark.parametrize(
