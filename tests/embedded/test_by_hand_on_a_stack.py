@@ -127,16 +127,16 @@ def member_does(stack, monkeypatch, tmp_path):
         monkeypatch.setenv(key, value)
     s3.put_object(Bucket=stack.data, Key="first/in/a.txt", Body=b"a", ServerSideEncryption="AES256")
     s3.list_objects_v2(Bucket=stack.data, Prefix="first/")
-    body = json.dumps(request(stack, "first")).encode()
-    outcome = stack.finish(stack.upload("first.json", body))
+    machine = stack.stack.state_machine_arn
+    body = json.dumps(request(stack, "first"))
+    arn = states.start_execution(stateMachineArn=machine, input=body)["executionArn"]
     s3.put_object(Bucket=stack.stack.intake_bucket, Key="bad.json", Body=b"{}")
+    (execution,) = [each for each in stack.executions() if each.arn == arn]
+    run = stack.finish(execution).execution.run()
+    states.list_executions(stateMachineArn=machine)
+    states.describe_execution(executionArn=arn)
     until(lambda: kept(stack, "bad.json.rejected.json"), "the refusal")
     s3.get_object(Bucket=stack.stack.intake_bucket, Key="bad.json.rejected.json")
-    machine = stack.stack.state_machine_arn
-    again = states.start_execution(stateMachineArn=machine, input=body.decode())
-    states.list_executions(stateMachineArn=machine)
-    states.describe_execution(executionArn=again["executionArn"])
-    run = outcome.execution.run()
     for words in (
         *(["status", run.run_id], ["status", f"s3://{stack.data}/first/out"]),
         *(["explain", run.run_id, "0"], ["logs", run.run_id, "0"], ["top", run.run_id]),
