@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from drydock.detection import run_keys
 from drydock.errors import NotFound
@@ -83,9 +84,9 @@ class Report:
         table.add_column("score", justify="right")
         table.add_column("input")
         for rank, row in enumerate(rows[:BEST_SHOWN], 1):
-            uri = row.get("input", "")
+            name = row.get("input", "").rpartition("/")[2]
             score = f"{float(row['score']):.3f}"
-            table.add_row(str(rank), row["id"], score, uri.rpartition("/")[2])
+            table.add_row(str(rank), Text(plain(row["id"])), score, Text(plain(name)))
         self._console.print(
             f"The best {min(BEST_SHOWN, len(rows))} of {len(rows)} molecules (kcal/mol):"
         )

@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.console import Console
 from local.follow import Attempt, Child, Snapshot
 from local.history import NoHistory, find_history, show_history
 from local.progress import ProgressLine, in_words
-from local.report import Account
+from local.report import Account, Report
 from local.run import _neighbours, _to_reclaim
 
 FIELDS = {
@@ -138,3 +139,43 @@ def test_a_file_named_like_the_input_is_uploaded_instead_of_the_folder_of_inputs
     (tmp_path / "library.smi").touch()
     assert list(_neighbours(tmp_path, {"input": file})) == [(tmp_path / "library.smi", file)]
     assert list(_neighbours(tmp_path, {})) == []
+
+
+class Results:
+    """A store in which a run left these results."""
+
+    def __init__(self, **files):
+        self.files = files
+
+    def get(self, _bucket, key):
+        return SimpleNamespace(body=self.files[key.rpartition("/")[2].partition(".")[0]].encode())
+
+
+def report_of(**files):
+    console = Console(file=io.StringIO(), width=200)
+    run = SimpleNamespace(run_id="0" * 16, output_bucket="data", output_prefix="out/")
+    return Report(console=console, store=Results(**files), control_bucket="c", run=run), console
+
+
+def test_failures_lead_to_where_they_are_explained_and_are_printed_as_text():
+    rows = (
+        "index,class,reason\n0,bad_input,\x1b[2Jno ligand\n1,tool_failed,died\n2,bad_input,none\n"
+    )
+    report, console = report_of(failures=rows)
+    report.failures()
+    said = console.file.getvalue().splitlines()
+    assert said[0] == "Failed: index 0, class bad_input, reason no ligand"
+    assert said[3:] == [
+        "What to do: docs/failures.md#bad_input",
+        "What to do: docs/failures.md#tool_failed",
+    ]
+
+
+def test_names_of_molecules_are_no_markup_and_move_no_cursor():
+    report, console = report_of(
+        top="id,score,input\n[/x]\x1b[31mZINC,-9.5,s3://b/\x1b[1Ain.pdbqt\n"
+    )
+    report.best()
+    said = console.file.getvalue()
+    assert "[/x]ZINC" in said
+    assert "\x1b" not in said
