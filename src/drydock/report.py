@@ -50,6 +50,17 @@ def report_page(data: dict[str, Any]) -> bytes:
     )
 
 
+def no_page(name: str, reason: str) -> bytes:
+    """What lies in the page's place where it could not be made."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
+        f"<title>{escape(name)}</title></head><body><p>The page of {escape(name)} could not be "
+        f"made: {escape(reason)}. The figures are in accounting.json, top.csv, failures.csv and "
+        "run.json beside it.</p></body></html>\n"
+    ).encode(errors="replace")
+
+
 def embeddable(data: dict[str, Any]) -> str:
     """JSON that can stand within a script element, whatever is in it."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)

@@ -10,10 +10,10 @@ from typing import Any
 
 from drydock.accounting import Accounts, Verdict
 from drydock.detection import run_keys
-from drydock.digest import Digest, Examples
+from drydock.digest import Digest, Examples, cut
 from drydock.errors import Malformed, NotFound, StoreUnavailable
 from drydock.ranking import Ranked
-from drydock.report import report_page
+from drydock.report import no_page, report_page
 from drydock.report_data import Facts, page_data
 from drydock.run_document import RunDocument
 from drydock.services import Services
@@ -34,22 +34,27 @@ def write_report(
 ) -> str | None:
     """Write the page; why it could not be made, None when it was.
 
-    A page that cannot be made is removed where an earlier epoch left one: it would tell of that.
+    Then a sentence that says so takes its place: the page of an earlier epoch would tell of that.
 
     Raises:
         StoreUnavailable: S3 does not answer; all results are written again then, and it is too.
     """
-    bucket, key = run.output_bucket, run_keys(run).result(NAME)
     try:
         facts = _facts(services, run)
         page = report_page(page_data(run, ended, accounts, digest, examples, best, facts))
-        services.store.put(bucket, key, page, content_type="text/html; charset=utf-8")
+        _put(services, run, page)
     except StoreUnavailable:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has ended and is accounted for
-        services.store.delete(bucket, key)
-        return f"{type(error).__name__}: {error}"
+        reason = cut(f"{type(error).__name__}: {error}")
+        _put(services, run, no_page(str(run.current.request["name"]), reason))
+        return reason
     return None
+
+
+def _put(services: Services, run: RunDocument, page: bytes) -> None:
+    key = run_keys(run).result(NAME)
+    services.store.put(run.output_bucket, key, page, content_type="text/html; charset=utf-8")
 
 
 def _facts(services: Services, run: RunDocument) -> Facts:

@@ -194,16 +194,26 @@ def test_the_accounting_lies_there_before_the_page_is_begun(world, run_id, monke
 
     def broken(_data):
         seen.append(world.json(DATA, "out/results/accounting.json")["done"])
-        raise ZeroDivisionError("no page today")
+        raise ZeroDivisionError("no <page> today" + 1000 * "!")
 
     world.put(DATA, REPORT, b"the page of an earlier epoch")
     monkeypatch.setattr(reporting, "report_page", broken)
     answer = merge(world, run_id)
     assert (answer["status"], answer["error"]) == ("done", None)
-    assert answer["no_report"] == "ZeroDivisionError: no page today"
+    assert answer["no_report"].startswith("ZeroDivisionError: no <page> today!!!")
+    assert len(answer["no_report"]) <= 500
     assert seen == [10]
-    assert world.keys(DATA, REPORT) == []
+    left = world.get(DATA, REPORT).decode()
+    assert "ZeroDivisionError: no &lt;page&gt; today!!!" in left
+    assert "accounting.json" in left
     assert world.told()[-1][0] == "drydock: a-run done"
+
+
+def test_the_page_asks_for_no_more_than_the_functions_role_allows(world, run_id, monkeypatch):
+    settle(world, run_id, 0)
+    monkeypatch.setattr(reporting, "report_page", lambda _data: 1 / 0)
+    monkeypatch.setattr(type(world.store), "delete", lambda *_: pytest.fail("it may not delete"))
+    assert merge(world, run_id)["no_report"]
 
 
 def test_a_page_for_which_s3_does_not_answer_is_written_by_the_retry(world, run_id, monkeypatch):
