@@ -243,13 +243,6 @@ def _remove(folder: str | Path) -> None:
     os.rmdir(folder)  # noqa: PTH106 - see above
 
 
-def _history(*given: Any, **named: Any) -> history.History:
-    return _History(*given, **named, started=now())
-
-
-_History = history.History
-
-
 def _replacements() -> list[tuple[ModuleType, str, Any]]:
     clock = SimpleNamespace(monotonic=now)
     chance = SimpleNamespace(
@@ -262,7 +255,9 @@ def _replacements() -> list[tuple[ModuleType, str, Any]]:
         (attempt, "time", clock),
         (history, "time", clock),
         (attempt, "ThreadPoolExecutor", OneByOne),
+        (agent, "ThreadPoolExecutor", OneByOne),
         (history, "ThreadPoolExecutor", OneByOne),
+        (results, "ThreadPoolExecutor", OneByOne),
         (transfer, "each", _each),
         (download, "each", _each),
         (download, "random", chance),
@@ -270,7 +265,6 @@ def _replacements() -> list[tuple[ModuleType, str, Any]]:
         (agent, "sys", SimpleNamespace(stderr=io.StringIO())),
         # Both take the clock once, when their modules are read.
         (attempt, "MarkerWriter", functools.partial(results.MarkerWriter, clock=now)),
-        (history, "History", _history),
         (agent, "Scratch", Folder),
         (attempt, "remove", _remove),
         (attempt, "log_stream", lambda: here().attempt.log_stream),
