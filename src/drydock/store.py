@@ -68,14 +68,17 @@ class _PlainJson(JSONFileLoader):
 
 
 class _S3Loader(Loader):
-    """Finds the models of S3 without looking through the folders of all services."""
+    """Finds models without looking through the folders of all services.
+
+    They are those of S3, and of STS and IAM Identity Center, which botocore asks for keys.
+    """
 
     FILE_LOADER_CLASS = _PlainJson
 
     def list_available_services(self, type_name: str) -> list[str]:
-        """See botocore; ``type_name`` is a kind of model, S3 has each."""
+        """See botocore; ``type_name`` is a kind of model."""
         del type_name
-        return ["s3"]
+        return ["s3", "sts", "sso", "sso-oidc"]
 
 
 class _Raced(Conflict):

@@ -354,3 +354,15 @@ def test_the_checksum_of_a_whole_object_comes_with_it_and_of_a_range_does_not(st
     ranged = store.get_stream(B, "k", first_byte=1)
     assert ranged.checksum is None
     assert b"".join(ranged.chunks()) == b"23456789"
+
+
+def test_keys_may_come_from_a_role_that_another_service_gives(aws, s3, tmp_path, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    token = tmp_path / "token"
+    token.write_text("a token")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/lab")
+    Store.connect().put(B, "k", b"x")
+    assert s3.get_object(Bucket=B, Key="k")["Body"].read() == b"x"
