@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
@@ -125,6 +126,8 @@ def member_does(stack, monkeypatch, tmp_path):
     )
     for key, value in credentials("somebody").items():
         monkeypatch.setenv(key, value)
+    # It keeps the keys that it found first, those of another test maybe.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     s3.put_object(Bucket=stack.data, Key="first/in/a.txt", Body=b"a", ServerSideEncryption="AES256")
     s3.list_objects_v2(Bucket=stack.data, Prefix="first/")
     machine = stack.stack.state_machine_arn

@@ -12,10 +12,10 @@ _MARKERS = "src/drydock/markers.py"
 # Outputs wait in a list, until what names them was written.
 _LATER = Edit(
     _RESULTS,
-    "            etag = store.put_once(bucket, key, body)\n",
+    "            etag = store.put_once(bucket, keys[output.name], body)\n",
     "            whole = body.read()\n"
     "        etag = __import__('hashlib').md5(whole).hexdigest()\n"
-    "        _LATER.append((store, bucket, key, whole))\n",
+    "        _LATER.append((store, bucket, keys[output.name], whole))\n",
 )
 
 
@@ -36,8 +36,8 @@ WORK = (
         (
             Edit(
                 _RESULTS,
-                "etag = store.put_once(bucket, key, body)",
-                "etag = store.put(bucket, key, body)",
+                "etag = store.put_once(bucket, keys[output.name], body)",
+                "etag = store.put(bucket, keys[output.name], body)",
             ),
         ),
     ),
@@ -67,9 +67,9 @@ WORK = (
             _LATER,
             Edit(
                 _RESULTS,
-                "    except AlreadyExists:\n        return\n\n\n@dataclass",
+                "    except AlreadyExists:\n        return\n\n\nclass MarkerWriter",
                 "    except AlreadyExists:\n        pass\n" + _flush(4) + "\n\n_LATER = []\n\n\n"
-                "@dataclass",
+                "class MarkerWriter",
             ),
             Edit(
                 _RESULTS,
@@ -137,8 +137,8 @@ WORK = (
         (
             Edit(
                 _RESULTS,
-                "self.store.put_once(self.bucket, key, body)",
-                "self.store.put(self.bucket, key, body)",
+                "self._store.put_once(self._bucket, key, body)",
+                "self._store.put(self._bucket, key, body)",
             ),
         ),
     ),

@@ -41,7 +41,7 @@ def test_parts_made_on_a_period_join_to_the_whole():
 def test_a_part_of_another_input_is_not_joined():
     stack, _ = after(Planted())
     (summary,) = settled(stack)
-    other = type(summary)(**{**{f: getattr(summary, f) for f in summary.__slots__}, "index": 7})
+    other = summary._replace(index=7)
     with pytest.raises(Malformed):
         joined(stack.services().store, other)
 

@@ -9,14 +9,24 @@ https://meeko.readthedocs.io
 """
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import meeko  # type: ignore[import-untyped]
-import rdkit
-from rdkit import Chem, rdBase
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+# Meeko takes pandas where there is one, for an analysis that is not ours; that begins threads, and
+# processes are forked from this one.
+_modules: dict[str, Any] = sys.modules
+_modules.setdefault("pandas", None)
+
+import meeko  # type: ignore[import-untyped]  # noqa: E402
+
+if _modules["pandas"] is None:
+    del _modules["pandas"]
+
+import rdkit  # noqa: E402
+from rdkit import Chem, rdBase  # noqa: E402
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers  # noqa: E402
 
 VERSIONS = f"rdkit {rdkit.__version__}, meeko {meeko.__version__}"
 _RELAXATIONS = 2000
