@@ -8,6 +8,7 @@ tell of.
 
 import contextlib
 import json
+import os
 import re
 import statistics
 import sys
@@ -22,7 +23,7 @@ from local.deploy import STACK_IMAGE, deploy
 from local.docker import bridge_addresses
 from local.embedded import EmbeddedAws
 from local.sam import BUILT, ROOT, VARIABLES, StartLambda, write_variables
-from local.sample import Sample, event
+from local.sample import REGION, Sample, event
 
 CALLS = 6
 BEFORE = ("enumerate_inputs", "detect_restarts", "submit_shard", "resubmit_interrupted.advance")
@@ -51,6 +52,8 @@ def main() -> None:
     """Print the figures."""
     # Jobs look for their modules where this does: vina is not to be the benchmark of that name.
     sys.path.append(sys.path.pop(0))
+    # The events tell of this Region, whichever the caller has.
+    os.environ["AWS_DEFAULT_REGION"] = REGION
     built = {package.name: package for package in packages(BUILT.parent)}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as closing:
         aws = closing.enter_context(
