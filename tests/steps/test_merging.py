@@ -13,6 +13,7 @@ from drydock.job_views import AttemptView, FailedChild
 from drydock.merging import merge_results, poses_name
 from drydock.resubmission import resubmit_interrupted
 from drydock.run_document import Stop, put_stop
+from tests.steps.merged import merge, settle
 from tests.steps.world import DATA, EXECUTION, POSES
 
 
@@ -20,19 +21,6 @@ from tests.steps.world import DATA, EXECUTION, POSES
 def run_id(world):
     world.inputs(10)
     return world.start()
-
-
-def settle(world, run_id, shard, **how):
-    """Work through a shard and aggregate it."""
-    world.submit(run_id, shard, token=f"token-{shard}")
-    (job,) = world.batch.live()
-    world.work(job, **how)
-    resubmit_interrupted(world.services, world.ended(job))
-    return world.aggregate(run_id, shard)
-
-
-def merge(world, run_id):
-    return merge_results(world.services, run_id, world.owner(run_id))
 
 
 def counts(answer):

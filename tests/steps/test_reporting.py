@@ -9,11 +9,11 @@ import pytest
 from drydock import reporting
 from drydock.errors import StoreUnavailable
 from drydock.job_views import AttemptView, FailedChild
-from drydock.merging import merge_results
 from drydock.resubmission import resubmit_interrupted
 from drydock.run_document import Stop, put_stop
 from drydock.settings import Settings
 from tests.report.synthetic import HOSTILE
+from tests.steps.merged import merge, settle
 from tests.steps.world import CONTROL, DATA
 
 REPORT = "out/results/report.html"
@@ -24,19 +24,6 @@ RECLAIM = "Host EC2 (instance i-0) terminated."
 def run_id(world):
     world.inputs(10)
     return world.start()
-
-
-def settle(world, run_id, shard, **how):
-    """Work through a shard and aggregate it."""
-    world.submit(run_id, shard, token=f"token-{shard}")
-    (job,) = world.batch.live()
-    world.work(job, **how)
-    resubmit_interrupted(world.services, world.ended(job))
-    return world.aggregate(run_id, shard)
-
-
-def merge(world, run_id):
-    return merge_results(world.services, run_id, world.owner(run_id))
 
 
 def page(world):

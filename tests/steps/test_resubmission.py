@@ -8,19 +8,6 @@ from drydock.run_document import Stop, put_stop
 from tests.steps.world import DATA
 
 
-@pytest.fixture
-def run_id(world):
-    world.inputs(4)
-    return world.start()
-
-
-@pytest.fixture
-def job(world, run_id):
-    world.submit(run_id)
-    (found,) = world.batch.live()
-    return found
-
-
 def handle(world, event):
     return resubmit_interrupted(world.services, event)
 

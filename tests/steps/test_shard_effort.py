@@ -19,19 +19,6 @@ SAVED = AttemptView("Essential container in task exited", None, 1, 2000.0, 2030.
 WELL = AttemptView("Essential container in task exited", None, 0, 3000.0, 3010.0)
 
 
-@pytest.fixture
-def run_id(world):
-    world.inputs(4)
-    return world.start()
-
-
-@pytest.fixture
-def job(world, run_id):
-    world.submit(run_id)
-    (found,) = world.batch.live()
-    return found
-
-
 def name_attempt(world, run_id, place, job_id, attempt, kept_s=None):
     """Let a done marker say which attempt settled its input, and how long its part took."""
     key = RunKeys(run_id, "out/").done_marker(0, place, place)

@@ -14,19 +14,6 @@ from tests.steps.world import CONTROL, DATA, EXECUTION
 SWEEP = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
 
 
-@pytest.fixture
-def run_id(world):
-    world.inputs(4)
-    return world.start()
-
-
-@pytest.fixture
-def job(world, run_id):
-    world.submit(run_id)
-    (found,) = world.batch.live()
-    return found
-
-
 def stop(world, **event):
     return stop_run(world.services, event)
 
