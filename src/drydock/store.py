@@ -10,18 +10,13 @@ compares; what is received is compared by botocore where it is read as a whole.
 from __future__ import annotations
 
 import functools
-import gzip
 import io
-import json
 import os
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.loaders import JSONFileLoader, Loader
 from urllib3.exceptions import HTTPError
 
 from drydock import multipart
@@ -35,6 +30,7 @@ from drydock.errors import (
     NotFound,
     StoreUnavailable,
 )
+from drydock.s3_session import S3Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,31 +50,6 @@ _FAILED_CONDITION = {"412", "PreconditionFailed"}
 _RACE = {"409", "ConditionalRequestConflict", "OperationAborted", "NoSuchUpload"}
 _BEYOND = {"416", "InvalidRange"}
 _RACES = 5
-
-
-class _PlainJson(JSONFileLoader):
-    """Reads models without calling Python for each object of theirs; dicts keep their order too."""
-
-    def load_file(self, file_path: str) -> Any:
-        """See botocore; ``file_path`` is without its ending."""
-        if (plain := Path(f"{file_path}.json")).is_file():
-            return json.loads(plain.read_bytes())
-        packed = Path(f"{file_path}.json.gz")
-        return json.loads(gzip.decompress(packed.read_bytes())) if packed.is_file() else None
-
-
-class _S3Loader(Loader):
-    """Finds models without looking through the folders of all services.
-
-    They are those of S3, and of STS and IAM Identity Center, which botocore asks for keys.
-    """
-
-    FILE_LOADER_CLASS = _PlainJson
-
-    def list_available_services(self, type_name: str) -> list[str]:
-        """See botocore; ``type_name`` is a kind of model."""
-        del type_name
-        return ["s3", "sts", "sso", "sso-oidc"]
 
 
 class _Raced(Conflict):
@@ -182,10 +153,9 @@ class Store:
             request_checksum_calculation="when_supported",
             response_checksum_validation="when_supported",
         )
-        # Neither boto3 nor the models of all other services: a child of an array starts often.
-        session = botocore.session.get_session()
-        session.register_component("data_loader", _S3Loader())
-        client = session.create_client("s3", config=config, **cast("dict[str, Any]", credentials))
+        client = S3Session().create_client(
+            "s3", config=config, **cast("dict[str, Any]", credentials)
+        )
         return cls(cast("S3Client", client), kms_key_id)
 
     @property

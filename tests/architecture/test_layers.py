@@ -27,7 +27,10 @@ BORDERS = {"request": "pydantic", "settings": "os", "tables": "arro3", "checksum
 BORDERS["report"] = "importlib"
 BORDERS |= dict.fromkeys(OPTIONS, "pydantic")
 # The only doors to AWS.
-ADAPTERS = {"access", "executions", "jobs", "messages", "multipart", "outages", "registry", "store"}
+ADAPTERS = {
+    *("access", "executions", "jobs", "messages", "multipart", "outages", "registry"),
+    *("s3_session", "store"),
+}
 # Where the doors, the clock and randomness are gathered; steps are given them.
 SERVICES = {"services"}
 # What the functions do, one step each: pure decisions between reads and writes through the doors.
@@ -81,7 +84,7 @@ def test_an_adapter_is_a_door_to_aws_and_decides_nothing(module):
     assert outside(path) <= AWS
     # Of the door to S3 one half is behind the other.
     behind = {
-        "store": {"multipart", "checksums"},
+        "store": {"multipart", "checksums", "s3_session"},
         "multipart": {"checksums"},
         "access": {"store"},
     }
@@ -124,7 +127,7 @@ def test_only_two_functions_load_the_heavy_libraries(path):
 def test_the_worker_knows_neither_functions_nor_their_libraries(path):
     theirs = {"functions", "local", "aws_lambda_powertools", "pydantic", "arro3", *AWS}
     assert packages(path) & (theirs | {function.stem for function in FUNCTIONS}) == set()
-    assert core_closure(path) <= PURE | {"access", "store", "multipart", "checksums"}
+    assert core_closure(path) <= PURE | {"access", "store", "s3_session", "multipart", "checksums"}
 
 
 @pytest.mark.parametrize("folder", ["src", "functions", "worker", "local"])

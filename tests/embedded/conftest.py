@@ -54,7 +54,7 @@ def queue(aws):
 def eventually():
     """Waits until a question has an answer that is true, and returns it."""
 
-    def eventually(ask, *, within_s=20.0):
+    def eventually(ask, *, within_s=60.0):
         end = time.monotonic() + within_s
         while not (answer := ask()):
             assert time.monotonic() < end, f"no answer within {within_s} s, the last was {answer!r}"

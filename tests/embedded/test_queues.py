@@ -20,12 +20,15 @@ def objects(aws):
 
 @pytest.fixture
 def mapped(aws, register, queue):
-    """Makes a queue, a function and the mapping between them; returns the queue's URL."""
+    """Makes a queue, a function and the mapping between them; returns the queue's URL.
 
-    def mapped(name, *, attributes=None, **mapping):
-        settings = {"VisibilityTimeout": "1"} | (attributes or {})
+    A message comes back after `back_after_s`: long enough that none does that was only slow.
+    """
+
+    def mapped(name, *, back_after_s=60, attributes=None, **mapping):
+        settings = {"VisibilityTimeout": str(back_after_s)} | (attributes or {})
         url, arn = queue(name, **settings)
-        function = register("take_messages", name=f"take-{name}", timeout_s=1)
+        function = register("take_messages", name=f"take-{name}", timeout_s=back_after_s)
         mapping = {"report_batch_item_failures": True} | mapping
         aws.map_queue(EventSourceMappingSpec(arn, function, **mapping))
         return url
@@ -82,7 +85,7 @@ def test_a_record_looks_as_lambda_writes_it(aws, mapped, send, objects, eventual
 def test_a_message_that_is_named_as_failed_comes_back_alone(
     mapped, send, objects, left, eventually
 ):
-    url = mapped("partial")
+    url = mapped("partial", back_after_s=5)
     send(url, "partial", 1)
     send(url, "partial", 2, fails_until=2)
     eventually(lambda: "partial/2/3" in objects("partial/"))
@@ -110,7 +113,7 @@ def test_what_always_fails_ends_in_the_dead_letter_queue(
 ):
     dead_url, dead_arn = queue("dead-letters")
     redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 2})
-    url = mapped("redriven", attributes={"RedrivePolicy": redrive})
+    url = mapped("redriven", back_after_s=5, attributes={"RedrivePolicy": redrive})
     send(url, "redriven", 1, raises=True)
     eventually(lambda: left(dead_url) == 1)
     assert left(url) == 0
@@ -129,10 +132,10 @@ def test_a_delayed_message_comes_later(mapped, send, objects, eventually):
 
 
 def test_a_batch_is_as_large_as_allowed(aws, queue, register, send, objects, eventually):
-    url, arn = queue("batches", VisibilityTimeout="5")
+    url, arn = queue("batches", VisibilityTimeout="60")
     for number in range(8):
         send(url, "batches", number)
-    function = register("take_messages", name="take-batches", timeout_s=5)
+    function = register("take_messages", name="take-batches", timeout_s=60)
     aws.map_queue(EventSourceMappingSpec(arn, function, batch_size=4))
     keys = eventually(lambda: len(found := objects("batches/")) == 8 and found)
     s3 = aws.client("s3")
