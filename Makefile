@@ -42,7 +42,7 @@ history: environment ## what the last run's state machine did, step by step
 	@$(python) -m local history --directory "$(DIRECTORY)" $(ARGS)
 
 test: environment-test ## all tests; ARGS="-k name" picks some
-	@$(python) -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile $(ARGS)
+	@$(python) -m pytest --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: environment-lint ## ruff and cfn-lint; the state machine's definition too
 	@$(python) -m ruff check $(checked)
@@ -79,7 +79,7 @@ run-containers: environment build ## make run with the functions in Lambda's ima
 	@sh scripts/image
 	@$(python) -m local run --request "$(REQUEST)" --directory "$(run_containers)" --containers drydock-worker $(ARGS)
 
-bench: environment-test ## ours beside others' ideas, in one table with what is aimed at: five minutes
+bench: environment-test ## ours beside others' ideas, in one table with what is aimed at: ten minutes
 	@$(python) benchmarks/figures.py $(ARGS)
 
 bench-more: environment-test ## the other figures of benchmarks/README.md

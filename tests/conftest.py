@@ -4,6 +4,7 @@ import ipaddress
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -30,6 +31,20 @@ for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
 # Whoever starts the tests in the background leaves SIGINT ignored, which programs inherit; those
 # that tests start and interrupt are to heed it, whoever started the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Folders whose files take longest: begun first, they do not keep one process alone at the end.
+_LONGEST = ("chaos", "embedded", "worker", "least_privilege", "simulation")
+
+
+def pytest_collection_modifyitems(items):
+    """Put the folders that take longest first; what is of one file stays together and in order."""
+
+    def place(item):
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        return _LONGEST.index(folder) if folder in _LONGEST else len(_LONGEST)
+
+    items.sort(key=place)
 
 
 class NetworkReached(AssertionError):
