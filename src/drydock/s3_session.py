@@ -74,7 +74,7 @@ class _S3Loader(Loader):
 
 
 def _endpoints(partition: dict[str, Any]) -> dict[str, Any]:
-    """A partition as botocore's endpoints.json has it, with S3 as its only service."""
+    """A partition as botocore's endpoints.json has it, with S3 and STS as its only services."""
     outputs = partition["outputs"]
     suffix, dual_stack = outputs["dnsSuffix"], outputs["dualStackDnsSuffix"]
     fips = _HOSTNAME.replace(".", "-fips.", 1)
@@ -83,11 +83,15 @@ def _endpoints(partition: dict[str, Any]) -> dict[str, Any]:
         {"dnsSuffix": dual_stack, "hostname": fips, "tags": ["dualstack", "fips"]},
         {"dnsSuffix": dual_stack, "hostname": _HOSTNAME, "tags": ["dualstack"]},
     ]
+    # What both services are asked by without a Region; of other partitions nobody is.
+    scope = {"credentialScope": {"region": outputs["implicitGlobalRegion"]}}
     s3 = {
         "defaults": {"signatureVersions": ["s3v4"]},
-        "endpoints": {
-            "aws-global": {"credentialScope": {"region": outputs["implicitGlobalRegion"]}}
-        },
+        "endpoints": {"aws-global": scope},
+        "partitionEndpoint": "aws-global",
+    }
+    sts = {
+        "endpoints": {"aws-global": scope | {"hostname": f"sts.{suffix}"}},
         "partitionEndpoint": "aws-global",
     }
     return {
@@ -100,5 +104,5 @@ def _endpoints(partition: dict[str, Any]) -> dict[str, Any]:
             "signatureVersions": ["v4"],
             "variants": variants,
         },
-        "services": {"s3": s3},
+        "services": {"s3": s3, "sts": sts},
     }

@@ -114,13 +114,25 @@ def test_only_what_other_services_have_done_is_left_out(whole):
     assert len(left_out) > len(names) / 2
 
 
-@pytest.fixture
-def role(monkeypatch, tmp_path):
-    """A role that the keys of the shared configuration may take on."""
+@pytest.fixture(params=["us-west-2", None])
+def region(request):
+    """The Region of the shared configuration."""
+    return request.param
+
+
+@pytest.fixture(params=["keys", "token"])
+def role(request, region, monkeypatch, tmp_path):
+    """A role that keys, or the token of a web identity, may take on."""
+    source = {
+        "keys": "source_profile = people",
+        "token": f"web_identity_token_file = {tmp_path / 'token'}",
+    }
+    (tmp_path / "token").write_text("a token")
     (tmp_path / "config").write_text(
         "[profile worker]\nrole_arn = arn:aws:iam::123456789012:role/worker\n"
-        "source_profile = people\nregion = us-west-2\nrole_session_name = test\n"
-        "[profile people]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = example\n"
+        f"{source[request.param]}\nrole_session_name = test\n"
+        + (f"region = {region}\n" if region else "")
+        + "[profile people]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = example\n"
     )
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_PROFILE", "worker")
@@ -129,7 +141,7 @@ def role(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("role")
-def test_a_role_is_asked_for_as_ever():
+def test_a_role_is_asked_for_as_ever(region):
     """By a client of STS that the session itself makes."""
 
     def asked_of_sts(session):
@@ -137,8 +149,10 @@ def test_a_role_is_asked_for_as_ever():
         with pytest.raises(Sent) as sent:
             session.get_credentials().get_frozen_credentials()
         request = sent.value.request
-        return request.url, request.body, request.headers["Authorization"].split(b", ")[:2]
+        signature = request.headers.get("Authorization", b"").split(b", ")[:2]
+        return request.url, request.body, signature
 
     expected = asked_of_sts(botocore.session.get_session())
     assert asked_of_sts(S3Session()) == expected
-    assert expected[0] == "https://sts.us-west-2.amazonaws.com/"
+    host = f"sts.{region}.amazonaws.com" if region else "sts.amazonaws.com"
+    assert expected[0] == f"https://{host}/"
