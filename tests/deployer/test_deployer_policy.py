@@ -34,8 +34,7 @@ NOT_CALLED = {
     "ec2:*VpnGateway*": "networks with VPN",
     "ec2:*VpcEncryptionControl*": "networks with encryption controls",
     "ec2:*SubnetCidrBlock": "IPv6",
-    "kms:*crypt": "only buckets and repository have a key of one's own, and the services use it",
-    "kms:GenerateDataKey": "only buckets and repository have a key of one's own",
+    "kms:*": "only buckets have a key of one's own, and S3 uses it",
     "lambda:*CodeSigning*": "signed code",
     "lambda:PassCapacityProvider": "functions on instances",
     "firehose:*": "deliveries of logs",
@@ -56,10 +55,10 @@ STACK = "drydock"
 ACCOUNT = "us-east-1:123456789012"
 IAM = "arn:aws:iam::123456789012"
 OWN = (
-    f"arn:aws:batch:{ACCOUNT}:compute-environment/SpotComputeEnvironment-1a2b3c",
+    f"arn:aws:batch:{ACCOUNT}:compute-environment/drydock_spot",
     f"arn:aws:batch:{ACCOUNT}:job-queue/{STACK}-spot",
     f"arn:aws:batch:{ACCOUNT}:job-definition/{STACK}-worker:3",
-    f"arn:aws:budgets::123456789012:budget/{STACK}-monthly",
+    f"arn:aws:budgets::123456789012:budget/{STACK}-us-east-1-monthly",
     f"arn:aws:cloudwatch:{ACCOUNT}:alarm:{STACK}-dead-letters",
     f"arn:aws:cloudwatch::123456789012:dashboard/{STACK}",
     f"arn:aws:ecr:{ACCOUNT}:repository/{STACK}-workerrepository-1a2b",

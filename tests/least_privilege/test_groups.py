@@ -82,6 +82,11 @@ class Group:
             arn = f"arn:aws:logs:{HERE}:log-group:{group['LogGroupName']}"
             yield from (arn, f"{arn}:*", f"{arn}:log-stream:worker/default/1")
         yield f"arn:aws:ecr:{HERE}:repository/{self.name}/dock"
+        for environment in self.resources.of("AWS::Batch::ComputeEnvironment").values():
+            name = environment["ComputeEnvironmentName"]
+            for cluster in (f"AWSBatch-{name}-1a2b", f"{name}_Batch_1a2b"):
+                yield f"arn:aws:ecs:{HERE}:cluster/{cluster}"
+                yield f"arn:aws:ecs:{HERE}:container-instance/{cluster}/1a2b"
 
 
 @pytest.fixture(scope="module")
@@ -277,25 +282,12 @@ SHARED = {
     (SUBMITTER, "batch:SubmitJob"),
     ("EnumerateInputsFunctionRole", "ecr:DescribeImages"),
     *(
-        ("InstanceRole", f"ecs:{name}")
-        for name in (
-            *("RegisterContainerInstance", "DeregisterContainerInstance", "Poll", "TagResource"),
-            *("SubmitContainerStateChange", "SubmitTaskStateChange", "StartTelemetrySession"),
-            *("SubmitAttachmentStateChanges", "UpdateContainerInstancesState"),
-        )
-    ),
-    *(
         ("InstanceRole", f"ecr:{name}")
         for name in ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
     ),
 }
-# Batch and ECS make up these names. A machine joins the cluster that it was started for; a policy
-# cannot know which that is, so that a job that takes its machine's role could join another.
-BEYOND = {
-    f"arn:aws:batch:{HERE}:job/1",
-    f"arn:aws:ecs:{HERE}:cluster/AWSBatch-1",
-    f"arn:aws:ecs:{HERE}:container-instance/AWSBatch-1/1",
-}
+# Batch makes up the names of jobs.
+BEYOND = {f"arn:aws:batch:{HERE}:job/1"}
 
 
 def reached(mine, theirs):
