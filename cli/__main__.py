@@ -14,8 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from cli.begin import awaited
 from cli.best import best_so_far
-from cli.fetch import fetch, results_of
+from cli.fetch import OtherRun, fetch, results_of
 from cli.group import GroupRefused, checked_name, stack_of
 from cli.jobdef import NoJobDefinition, job_definition
 from cli.life import life_of
@@ -33,12 +34,12 @@ from drydock.jobs import Jobs
 from drydock.store import Store
 
 # Also in docs/command_line.md. click itself ends with 2 when a command is used wrongly.
-EXIT_ERROR, EXIT_USAGE, EXIT_REMAINING, EXIT_NOT_FOUND, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
+EXIT_ERROR, EXIT_USAGE, EXIT_NOT_DONE, EXIT_NOT_FOUND, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 _ONLY = TaskID(0)
 _CODES = (
-    "Exit codes: 0 all is well (with --watch: every input is settled); 1 AWS cannot be asked; "
-    "2 wrong usage; 3 the run has ended and inputs remain; 4 there is no such stack, run, input or "
-    "log; 130 interrupted."
+    "Exit codes: 0 all is well (with --watch: every input is settled, the results are whole); "
+    "1 AWS cannot be asked; 2 wrong usage; 3 the run has ended otherwise: inputs remain, or its "
+    "execution failed; 4 there is no such stack, run, input or log; 130 interrupted."
 )
 _STACK = (
     "Which stack: drydock --stack NAME … (or DRYDOCK_STACK); of an embedded AWS "
@@ -99,7 +100,9 @@ def main(context: click.Context, name: str, embedded: Path | None) -> None:
 
 @main.command(epilog=_OF_RUN, short_help="How far a run has come.")
 @click.argument("run")
-@click.option("--watch", is_flag=True, help="Stay, until the run has ended.")
+@click.option(
+    "--watch", is_flag=True, help="Stay, from before the run has begun until it has ended."
+)
 @click.option("--json", "as_json", is_flag=True, help="Plain data, for programs.")
 @click.option(
     "--every",
@@ -117,14 +120,18 @@ def status(chosen: Chosen, run: str, *, watch: bool, as_json: bool, every_s: flo
     On a terminal --watch is a screen that lives; elsewhere it is a line a look.
     """
     doors = _doors(chosen)
-    run_id = find_run(doors, run)
-    found = watched(doors, run_id, every_s, as_json=as_json) if watch else look(doors, run_id)
+    if watch:
+        found = watched(
+            doors, awaited(doors, run, time.sleep), every_s, time.sleep, as_json=as_json
+        )
+    else:
+        found = look(doors, find_run(doors, run))
     if as_json:
         click.echo(json.dumps(found.as_json()))
     elif not watch or not Console().is_terminal:
         show(found, doors.now())
-    if found.is_over and found.total("remaining"):
-        sys.exit(EXIT_REMAINING)
+    if found.is_over and not found.is_done:
+        sys.exit(EXIT_NOT_DONE)
 
 
 @main.command(epilog=_OF_RUN, short_help="What happened to one input.")
@@ -205,6 +212,12 @@ def top(chosen: Chosen, run: str, *, count: int, as_json: bool) -> None:
         best = best_so_far(
             doors, run_id, count, lambda read, of: bar.update(_ONLY, completed=read, total=of)
         )
+    if best.sure is not None:
+        say(
+            f"drydock: only the best {best.sure:,} are sure: the run keeps so many of a shard "
+            "(its keep_top)",
+            err=True,
+        )
     if as_json:
         click.echo(json.dumps([asdict(found) for found in best.molecules]))
         return
@@ -245,6 +258,7 @@ def results(chosen: Chosen, run: str, *, folder: Path) -> None:
     click.echo(
         f"{fetched.brought:,} files of {fetched.size_bytes:,} bytes brought to {folder}, "
         f"{fetched.kept:,} were there"
+        + (f", {fetched.removed:,} that are results no more removed" if fetched.removed else "")
     )
 
 
@@ -309,7 +323,7 @@ def run() -> None:
         # Whoever read has enough; Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_ERROR)
-    except GroupRefused as error:
+    except (GroupRefused, OtherRun) as error:
         say(f"drydock: {error}", err=True)
         sys.exit(EXIT_USAGE)
     except (StackNotFound, RunNotFound) as error:

@@ -35,10 +35,13 @@ class Best:
     """The best molecules, best first.
 
     ``by_input`` inputs lie in shards that are not complete: each gives its best molecule alone.
+    ``sure`` is how many molecules can be ranked where that is fewer than were asked for: of a shard
+    the run keeps no more.
     """
 
     molecules: list[Molecule]
     by_input: int
+    sure: int | None = None
 
 
 def best_so_far(doors: Doors, run_id: str, keep: int, told: Callable[[int, int], None]) -> Best:
@@ -49,11 +52,14 @@ def best_so_far(doors: Doors, run_id: str, keep: int, told: Callable[[int, int],
     """
     run = run_of(doors, run_id)
     sizes = shard_sizes(doors.store, run)
-    ranking, by_input = Ranking(keep), 0
+    ranking, by_input, sure = Ranking(keep), 0, keep
     for number, (shard, inputs) in enumerate(sizes.items(), 1):
         written = read_accounts(doors.store, run, shard)
         if written is not None and is_final(run, written):
+            kept = _kept(run, written.epoch)
             for lines in _lists(doors, run, shard, written):
+                # What a full list has no room for may be better than all of another one.
+                sure = min(sure, kept) if len(lines) >= kept else sure
                 ranking.add_sorted(parse_ranked(lines))
         else:
             found = list(_of_inputs(doors, run, shard, inputs))
@@ -61,7 +67,14 @@ def best_so_far(doors: Doors, run_id: str, keep: int, told: Callable[[int, int],
             for ranked in found:
                 ranking.add(ranked)
         told(number, len(sizes))
-    return Best([_molecule(ranked) for ranked in ranking.best()], by_input)
+    molecules = [_molecule(ranked) for ranked in ranking.best()[:sure]]
+    return Best(molecules, by_input, sure if sure < keep else None)
+
+
+def _kept(run: RunDocument, epoch: int) -> int:
+    """How many molecules the lists of an epoch have at most."""
+    request = next(found.request for found in run.epochs if found.epoch == epoch)
+    return int(request["keep_top"])
 
 
 def _lists(doors: Doors, run: RunDocument, shard: int, written: Written) -> Iterator[list[str]]:

@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from botocore.exceptions import ClientError
-
 from cli.progress import RunProgress, ShardProgress
 from cli.stack import Stack
 from drydock.aggregation import Written, read_accounts
@@ -85,11 +83,12 @@ def look(doors: Doors, run_id: str) -> RunProgress:
         RunNotFound: there is no such run in this stack.
     """
     run = run_of(doors, run_id)
+    # Before the shards: of a run that has ended they are then what they were at its end.
+    status = _status(doors, run)
     sizes = shard_sizes(doors.store, run)
     seen = each(lambda item: _shard(doors, run, *item), sizes.items())
     running = doors.jobs.running([shard.job_id for shard in seen if shard.job_id])
     stop = run.active_stop
-    status = _status(doors, run)
     spent = max(_metered(doors, run), _used(seen))
     return RunProgress(
         run_id=run.run_id,
@@ -103,7 +102,7 @@ def look(doors: Doors, run_id: str) -> RunProgress:
         shards=[shard.with_running(running) for shard in seen],
         spent_usd=spent / _HOUR_S * doors.stack.vcpu_hour_usd if spent else None,
         stop_after_usd=run.current.request.get("stop_after_usd"),
-        error=_error(doors, run) if status == "FAILED" else "",
+        error=doors.executions.error(run.owner) if status == "FAILED" else "",
     )
 
 
@@ -144,14 +143,6 @@ def _status(doors: Doors, run: RunDocument) -> str:
         return "SUCCEEDED" if accounting["status"] == "done" else "FAILED"
     except (NotFound, ValueError, KeyError, TypeError):
         return "UNKNOWN"
-
-
-def _error(doors: Doors, run: RunDocument) -> str:
-    """The name that the execution failed by; empty where Step Functions has forgotten it."""
-    try:
-        return doors.executions.error(run.owner)
-    except ClientError:
-        return ""
 
 
 @dataclass(frozen=True, slots=True)

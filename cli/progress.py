@@ -71,6 +71,11 @@ class RunProgress:
         """Whether the execution has ended."""
         return self.status != "RUNNING"
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the execution has ended well and left no input: its results are whole."""
+        return self.status == "SUCCEEDED" and self.whole and not self.total("remaining")
+
     def total(self, name: str) -> int:
         """The sum of a count over all shards."""
         return sum(getattr(shard, name) for shard in self.shards)

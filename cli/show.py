@@ -85,6 +85,8 @@ def _status(run: RunProgress, now: float) -> str:
 def _counts(run: RunProgress) -> str:
     inputs, settled = run.total("inputs"), run.total("settled")
     if not run.whole:
+        if run.is_over:
+            return "the manifest was never finished: nothing was begun"
         return "the manifest is being written"
     share = f" ({100 * settled / inputs:.1f} %)" if inputs else ""
     return (

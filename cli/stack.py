@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from drydock.errors import ServiceUnavailable
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
 # What an embedded AWS leaves in its folder for as long as it runs.
 EMBEDDED_FILE = "stack.json"
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
+_NO_SUCH_STACK = "ValidationError"
+_OTHERS = "(--stack names another, --embedded a folder of the embedded AWS)"
 
 
 class StackNotFound(Exception):
-    """Raised when there is no such stack, or it cannot be asked; the text says what to do."""
+    """Raised when there is no such stack; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Stack:
     """What a stack's outputs say."""
 
     control_bucket: str
+    intake_bucket: str
     state_machine_arn: str
     stop_run_function: str
     vcpu_hour_usd: float
@@ -39,15 +45,16 @@ def stack_on_aws(name: str) -> Stack:
     """The stack of a name, in the account and Region of the caller's credentials.
 
     Raises:
-        StackNotFound: there is none, or CloudFormation does not answer.
+        StackNotFound: there is none.
+        ServiceUnavailable: CloudFormation does not tell.
     """
     try:
         found = _cloudformation().describe_stacks(StackName=name)["Stacks"][0]
     except (ClientError, BotoCoreError) as error:
-        raise StackNotFound(
-            f"CloudFormation tells nothing of a stack {name!r}: {error} "
-            "(--stack names another, --embedded a folder of the embedded AWS)"
-        ) from error
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] == _NO_SUCH_STACK:
+            raise StackNotFound(f"there is no stack {name!r}: {error} {_OTHERS}") from error
+        told = f"AWS cannot be asked about the stack {name!r}: {error} {_OTHERS}"
+        raise ServiceUnavailable(told) from error
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
     return _stack(outputs, f"the stack {name!r}")
 
@@ -78,6 +85,7 @@ def _stack(outputs: Mapping[str, str], where: str) -> Stack:
     try:
         return Stack(
             control_bucket=outputs["ControlBucket"],
+            intake_bucket=outputs["IntakeBucket"],
             state_machine_arn=outputs["StateMachineArn"],
             stop_run_function=outputs["StopRunFunction"],
             vcpu_hour_usd=float(outputs["VcpuHourUsd"]),

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
+_FORGOTTEN = ("ExecutionDoesNotExist", "InvalidArn")
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
 _TOKEN_IS_DEAD = {"TaskDoesNotExist", "TaskTimedOut", "InvalidToken"}
 
@@ -35,13 +37,8 @@ class Executions:
     @named_outages("AWS Step Functions")
     def status(self, execution_arn: str) -> str | None:
         """An execution's status in AWS's words; None of one that is not known."""
-        try:
-            answer = self._client.describe_execution(executionArn=execution_arn)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
-                return None
-            raise
-        return answer["status"]
+        answer = self._described(execution_arn)
+        return None if answer is None else answer["status"]
 
     def is_running(self, execution_arn: str) -> bool:
         """Whether an execution goes on; one that is not known does not."""
@@ -49,8 +46,20 @@ class Executions:
 
     @named_outages("AWS Step Functions")
     def error(self, execution_arn: str) -> str:
-        """The name of the error that an execution failed of; a timeout of its own has none."""
-        return self._client.describe_execution(executionArn=execution_arn).get("error", "")
+        """The name of the error that an execution failed of.
+
+        A timeout of its own has none, and of one that is not known nobody can tell it any more.
+        """
+        answer = self._described(execution_arn)
+        return "" if answer is None else answer.get("error", "")
+
+    def _described(self, execution_arn: str) -> DescribeExecutionOutputTypeDef | None:
+        try:
+            return self._client.describe_execution(executionArn=execution_arn)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _FORGOTTEN:
+                return None
+            raise
 
     def active(self, execution_arn: str) -> Iterator[str]:
         """The executions that go on of the machine that an execution is of."""

@@ -34,6 +34,8 @@ def test_an_execution_that_nobody_knows_does_not_run(aws, execution):
     executions = Executions(aws("stepfunctions"))
     assert not executions.is_running(execution.replace(":one", ":two"))
     assert not executions.is_running("local")
+    assert executions.error(execution.replace(":one", ":two")) == ""
+    assert executions.error("local") == ""
 
 
 def test_a_waiting_task_is_answered(aws):

@@ -7,16 +7,20 @@ import sys
 
 import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
 from click.testing import CliRunner
 
 from cli import stack
-from cli.__main__ import main
+from cli.__main__ import main, run
 from cli.stack import StackNotFound, embedded_stack, stack_on_aws
+from drydock.errors import ServiceUnavailable
+from tests.steps.merged import settle
 from tests.steps.world import DATA
 
 OUTPUTS = {
     "ControlBucket": "drydock-control",
+    "IntakeBucket": "drydock-intake",
     "StateMachineArn": "arn:aws:states:us-east-1:1:stateMachine:drydock-run",
     "StopRunFunction": "drydock-stop",
     "VcpuHourUsd": "0.05",
@@ -73,6 +77,23 @@ def test_what_cloudformation_says_of_no_stack_is_told(cloudformation):
         stack_on_aws("lab")
 
 
+@pytest.mark.parametrize("code", ["AccessDenied", "ExpiredToken", "Throttling"])
+def test_a_stack_that_aws_does_not_tell_of_may_be_there(cloudformation, code):
+    _, stubber = cloudformation
+    stubber.add_client_error("describe_stacks", code, "no")
+    with pytest.raises(ServiceUnavailable, match=r"AWS cannot be asked .*'lab'"):
+        stack_on_aws("lab")
+
+
+def test_without_credentials_aws_cannot_be_asked(monkeypatch):
+    def no_client():
+        raise NoCredentialsError
+
+    monkeypatch.setattr(stack, "_cloudformation", no_client)
+    with pytest.raises(ServiceUnavailable, match="Unable to locate credentials"):
+        stack_on_aws("lab")
+
+
 def test_no_embedded_aws_is_said_with_what_starts_one(tmp_path):
     with pytest.raises(StackNotFound, match="make run and make local-aws start one"):
         embedded_stack(tmp_path)
@@ -87,6 +108,42 @@ def test_status_of_a_run_whose_execution_is_gone(world, cloudformation):
     assert answer.exit_code == 3, answer.output
     data = json.loads(answer.output)
     assert (data["inputs"], data["remaining"], data["status"]) == (3, 3, "UNKNOWN")
+
+
+@pytest.fixture
+def status(world, cloudformation, monkeypatch):
+    """``drydock status --watch`` of a run whose execution has the status that is given."""
+    has, _ = cloudformation
+    has("lab", OUTPUTS)
+    monkeypatch.setattr("cli.__main__.Executions", lambda: world.executions)
+
+    def watch(run_id, execution_status):
+        monkeypatch.setattr(world.executions, "status", lambda _arn: execution_status)
+        return CliRunner().invoke(main, ["--stack", "lab", "status", run_id, "--watch"])
+
+    return watch
+
+
+@pytest.mark.parametrize("execution_status", ["FAILED", "TIMED_OUT", "ABORTED"])
+def test_a_run_whose_manifest_was_never_finished_is_not_done(world, status, execution_status):
+    world.inputs(9)
+    run_id = world.enumerate(world.request(), remaining_s=lambda: 0.0)["run_id"]
+    answer = status(run_id, execution_status)
+    assert answer.exit_code == 3, answer.output
+    assert "the manifest was never finished" in answer.output
+
+
+@pytest.mark.parametrize(
+    ("execution_status", "code"),
+    [("SUCCEEDED", 0), ("FAILED", 3), ("TIMED_OUT", 3), ("ABORTED", 3)],
+)
+def test_a_run_that_was_settled_is_done_when_its_execution_says_so(
+    world, status, execution_status, code
+):
+    world.inputs(2)
+    run_id = world.start()
+    settle(world, run_id, 0)
+    assert status(run_id, execution_status).exit_code == code
 
 
 def program(*words, **environment):
@@ -137,6 +194,34 @@ def test_each_commands_help_stands_alone(command):
     said = " ".join(answer.output.split())
     for text in ("RUN is a run's id (16 hex digits)", "--stack NAME", "4 there is no such stack"):
         assert text in said
+
+
+def test_a_folder_of_another_run_is_wrong_usage(world, cloudformation, tmp_path, monkeypatch):
+    has, _ = cloudformation
+    has("lab", OUTPUTS)
+    world.inputs(1)
+    run_id = world.start()
+    world.put(DATA, "out/results/top.csv", b"rank\n")
+    (tmp_path / "run.json").write_text('{"run_id": "0123456789abcdef"}')
+    words = ["drydock", "--stack", "lab", "results", run_id, "--to", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 2
+
+
+def test_more_of_the_best_than_the_run_keeps_is_told_apart(world, cloudformation):
+    has, _ = cloudformation
+    world.inputs(8)
+    run_id = world.start(keep_top=3)
+    for shard in (0, 1):
+        settle(world, run_id, shard)
+    has("lab", OUTPUTS)
+    answer = CliRunner().invoke(main, ["--stack", "lab", "top", run_id, "--count", "5"])
+    assert [line.split()[2] for line in answer.stdout.splitlines()] == ["m7", "m6", "m5"]
+    assert answer.stderr == (
+        "drydock: only the best 3 are sure: the run keeps so many of a shard (its keep_top)\n"
+    )
 
 
 def test_logs_of_an_input_that_nothing_ran_for_have_their_own_code(world, cloudformation):

@@ -1,6 +1,7 @@
 """How far a run is, read from what lies in S3 and from what AWS says."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -9,9 +10,11 @@ from moto.s3.models import s3_backends
 from cli.look import Doors, RunNotFound, find_run, look
 from cli.progress import ShardProgress
 from drydock.errors import Malformed
+from drydock.executions import Executions
 from drydock.keys import RunKeys
 from drydock.stopping import stop_run
 from tests.cli.conftest import STACK
+from tests.steps.merged import settle
 from tests.steps.world import DATA, EXECUTION, World
 
 
@@ -184,6 +187,28 @@ def test_a_failed_execution_is_told_by_its_error(world, doors, monkeypatch):
     world.executions.errors[f"{EXECUTION}one"] = "RunIncomplete"
     found = look(doors, run_id)
     assert (found.status, found.error) == ("FAILED", "RunIncomplete")
+
+
+def test_a_failed_execution_that_is_forgotten_has_no_name_for_it(world, doors):
+    world.inputs(1)
+    run_id = world.start()
+    world.put(DATA, "out/results/accounting.json", b'{"epoch": 1, "status": "incomplete"}')
+    forgetful = replace(doors, executions=Executions())
+    found = look(forgetful, run_id)
+    assert (found.status, found.error) == ("FAILED", "")
+
+
+def test_what_is_settled_while_it_is_looked_belongs_to_its_end(world, doors, monkeypatch):
+    world.inputs(2)
+    run_id = world.start()
+
+    def ends(_arn):
+        settle(world, run_id, 0)
+        return "SUCCEEDED"
+
+    monkeypatch.setattr(world.executions, "status", ends)
+    found = look(doors, run_id)
+    assert (found.status, found.total("remaining")) == ("SUCCEEDED", 0)
 
 
 def test_spending_is_what_settled_inputs_took_at_least(world, doors):
