@@ -21,15 +21,15 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         services(), event["run_id"], event["shard"], event["owner"], event["cursor"]
     )
     metrics.add_metric("Aggregations", MetricUnit.Count, 1)
-    if "took" in answer:
-        metrics.add_metric("InputsDone", MetricUnit.Count, answer["done"])
-        metrics.add_metric("InputsFailed", MetricUnit.Count, answer["failed"])
-        metrics.add_metric("InputsSkipped", MetricUnit.Count, answer["skipped"])
-        metrics.add_metric("InputsRemaining", MetricUnit.Count, answer["remaining"])
-        metrics.add_metric("Rounds", MetricUnit.Count, answer["took"]["rounds"])
-        metrics.add_metric("Attempts", MetricUnit.Count, answer["took"]["attempts"])
-        metrics.add_metric("ComputeUsd", MetricUnit.NoUnit, answer["took"]["usd"])
-        for name, count in answer["took"]["interruptions"].items():
+    if took := answer.get("took"):
+        metrics.add_metric("InputsDone", MetricUnit.Count, took["done"])
+        metrics.add_metric("InputsFailed", MetricUnit.Count, took["failed"])
+        metrics.add_metric("InputsSkipped", MetricUnit.Count, took["skipped"])
+        metrics.add_metric("InputsRemaining", MetricUnit.Count, took["remaining"])
+        metrics.add_metric("Rounds", MetricUnit.Count, took["rounds"])
+        metrics.add_metric("Attempts", MetricUnit.Count, took["attempts"])
+        metrics.add_metric("ComputeUsd", MetricUnit.NoUnit, took["usd"])
+        for name, count in took["interruptions"].items():
             with single_metric("Interruptions", MetricUnit.Count, count) as metric:
                 metric.add_dimension("class", name)
     logger.info("shard aggregated", extra={"run_id": event["run_id"], **answer})

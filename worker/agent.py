@@ -89,8 +89,6 @@ def _run(contract: Contract, given: Store | None, stop: Stop, journal: Journal) 
 def _connect(contract: Contract, journal: Journal) -> Store:
     """S3 with the environment's credentials, or by hand with the keys that are kept as secrets."""
     by_hand = contract.by_hand
-    if by_hand is not None and by_hand.output is None:
-        return KeepingNothing.connect()
     # Those who fetch and run a script never had keys in Secrets Manager.
     with_secrets = by_hand is not None and by_hand.wants_secret_keys and by_hand.script is None
     try:
@@ -99,6 +97,8 @@ def _connect(contract: Contract, journal: Journal) -> Store:
         raise Misconfigured(str(error)) from error
     if access.how is not None:
         journal.say("credentials", why=access.how)
+    if by_hand is not None and by_hand.output is None:
+        return KeepingNothing.over(access.store)
     return access.store
 
 

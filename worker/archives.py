@@ -132,8 +132,11 @@ def unpack(path: Path, folder: Path, form: str | None = None) -> None:
         ArchiveError: as :func:`members`, or two members are in each other's way.
         OSError: the disk failed, or is full.
     """
+    root = folder.resolve()
     for member in members(path, form):
         target = folder.joinpath(*PurePosixPath(member.name).parts)
+        if not target.resolve().is_relative_to(root):
+            raise ArchiveError(f"member {_shown(member.name)} leads out of the folder")
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = target.open("xb")
@@ -242,7 +245,7 @@ def _of_tar(text: IO[bytes], name: str, allowance: _Allowance) -> Iterator[Membe
                 raise ArchiveError(f"member {_shown(info.name)} adds to too many global headers")
             if not (info.isfile() or info.isdir()):
                 raise ArchiveError(f"member {_shown(info.name)} is {_kind_of(info)}")
-            _refuse_name(info.name, folder=info.isdir())
+            refuse_name(info.name, folder=info.isdir())
             if info.isfile():
                 content = cast("IO[bytes]", tar.extractfile(info))
                 stream = _buffered(_Stream(content, info.name))
@@ -335,7 +338,9 @@ def _of_zip(raw: IO[bytes], name: str, allowance: _Allowance) -> Iterator[Member
         infos = archive.infolist()
         _refuse_many(len(infos), name)
         for info in infos:
-            _refuse_name(info.orig_filename, folder=info.is_dir())
+            # An extra field may have put another name in the place of the directory's own.
+            for each in (info.orig_filename, info.filename):
+                refuse_name(each, folder=info.is_dir())
             mode = info.external_attr >> 16  # of systems without modes it is 0
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 kind = "a link" if stat.S_ISLNK(mode) else "neither file nor folder"
@@ -377,7 +382,8 @@ def _refuse_many(number: int, name: str) -> None:
         raise ArchiveError(f"{name} has more than {MAX_MEMBERS} members")
 
 
-def _refuse_name(name: str, *, folder: bool) -> None:
+def refuse_name(name: str, *, folder: bool) -> None:
+    """Raise :class:`ArchiveError` where no member may have that name."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
         raise ArchiveError(f"member {_shown(name)} leads out of the archive")

@@ -79,7 +79,7 @@ class Attempt:
         self._markers = MarkerWriter(
             store, work.output_bucket, work.places, journal, period_s=period
         )
-        self._known: Known = look_up(store, work)
+        self._known: Known = look_up(store, work, journal)
         self._original: OriginalPrefix | None = None
         if work.by_hand:
             from worker.original import original_prefix  # noqa: PLC0415 - a run has no use for it
@@ -100,7 +100,7 @@ class Attempt:
         self._look_around(self._work.records[0].place)
         try:
             for record in self._work.in_turn(self._contract.attempt):
-                outcome = self._known.settled_as(record.place) or self._settle(record)
+                outcome = self._known.settled_as(record) or self._settle(record, time.monotonic())
                 failed += outcome == "failed"
                 unsettled += outcome == "remains"
         finally:
@@ -132,7 +132,7 @@ class Attempt:
         """Whether a death's code is the job's: whoever runs a script by hand knows its codes."""
         return self._work.by_hand and self._work.tool == "script"
 
-    def _settle(self, record: Record) -> str:
+    def _settle(self, record: Record, began: float) -> str:
         """Work on one input: ``done``, ``failed`` or ``remains``."""
         self._look_for_stop()
         if self._stop.reason is not None:
@@ -145,6 +145,7 @@ class Attempt:
             with full_named(self._scratch):
                 tool = self._ready_tool()
                 fetched = fetch_input(self._store, record, folder / "fetched", self._stop)
+                fetched = fetched._replace(etag=self._work.told(fetched.etag))
                 keys = self._known.part_keys(record.place)
                 if self._original is not None and not keys:
                     keys = self._original.adopt(fetched, folder)
@@ -155,7 +156,7 @@ class Attempt:
                 with contextlib.closing(session):
                     return self._drive(session, record, fetched, history, journal)
         except InputFailed as failure:
-            self._fail(record, failure, parts)
+            self._fail(record, failure, parts, began)
             return "failed"
         except Interrupted as error:
             journal.say("interrupted", why=str(error))
@@ -295,11 +296,10 @@ class Attempt:
     def _put(
         self, contribution: Contribution, record: Record, history: History
     ) -> tuple[PartOutputs, OutputObject | None]:
-        folder = self._work.places.input_folder(record.place)
         part, restart = write_outputs(
             self._store,
             self._work.output_bucket,
-            folder,
+            self._work.places.input_folder(record.place),
             contribution,
             history.highest + 1,
             self._scratch,
@@ -318,20 +318,21 @@ class Attempt:
                 self._journal.say("write_again", why=str(error))
                 self._stop.pause(_RETRY_S)
 
-    def _fail(self, record: Record, failure: InputFailed, parts: list[PartRecord]) -> None:
-        self._failed_with = own_code(failure.exit_code)
+    def _fail(self, record: Record, why: InputFailed, parts: list[PartRecord], then: float) -> None:
+        self._failed_with = own_code(why.exit_code)
         self._markers.failed(
             Failure(
                 place=record.place,
                 index=record.index,
                 epoch=self._work.places.epoch,
-                failure_class=failure.failure_class,
-                reason=failure.reason,
-                exit_code=failure.exit_code,
+                failure_class=why.failure_class,
+                reason=why.reason,
+                exit_code=why.exit_code,
                 parts=tuple(part.part for part in parts),
                 log_stream=log_stream(),
                 job_id=self._contract.job_id,
                 attempt=self._contract.attempt,
+                seconds=round(time.monotonic() - then, 3),
             )
         )
 
@@ -368,10 +369,7 @@ class Attempt:
         return self._tool
 
     def _look_around(self, place: int) -> None:
-        """Ask S3 at once for what the first input's turn would ask for one after the other.
-
-        The tool is imported meanwhile.
-        """
+        """Ask S3 at once for all that the first input's turn needs; import the tool meanwhile."""
         with ThreadPoolExecutor(3) as pool:
             asked = (
                 pool.submit(self._look_for_stop),

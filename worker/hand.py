@@ -5,18 +5,22 @@ markers and parts below the output as in a run.
 """
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from drydock.errors import Malformed, NotFound
+from drydock.errors import InvalidUri, Malformed, NotFound
+from drydock.markers import Failure, parse_marker, parse_marker_name
+from drydock.parts import parse_part_record
 from drydock.planning import is_input_key
-from drydock.store import Listed, Store
+from drydock.store import AccessDenied, Listed, Store
 from drydock.task_document import PinnedAsset, PinnedObject
 from drydock.tasks import Record
-from drydock.uris import S3Uri
+from drydock.uris import S3Uri, parse_s3_uri
 from worker.contract import Contract, HandLocations
 from worker.endings import Misconfigured
+from worker.fetch_and_run import FetchAndRun
 from worker.nowhere import NOWHERE
 from worker.places import by_hand
 from worker.work import Work
@@ -61,7 +65,57 @@ def learn_by_hand(store: Store, contract: Contract) -> Work:
         attempt_seconds=contract.attempt_seconds,
         checkpoint_seconds=contract.checkpoint_seconds or 0,
         variables=() if locations.script is None else locations.script.variables,
+        job=None if locations.script is None else _job(locations.script, assets["script"]),
     )
+
+
+def _job(script: FetchAndRun, pinned: PinnedAsset) -> str:
+    """The same for the same script with the same arguments only."""
+    name = script.name if script.kind == "zip" else None
+    told = json.dumps([pinned.objects[0].etag, script.kind, name, script.arguments])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def refuse_another_job(store: Store, work: Work, record: Record, key: str) -> None:
+    """Refuse an output location where another job settled what has this one's place.
+
+    Raises:
+        Misconfigured: the marker tells of another input, or of another script or arguments.
+    """
+    told = _told_by(store, work, record.place, key)
+    etag = None if told is None else record.etag or _etag(store, record.uri)
+    # Scripts' markers that tell an ETag alone are of workers that did not tell jobs apart.
+    if etag is None or told in (etag, work.told(etag)):
+        return
+    others = "input" if work.job is None else "input, script or arguments"
+    raise Misconfigured(
+        f"S3_OUTPUT_LOCATION: s3://{work.output_bucket}/{key} is the end of another job, with "
+        f"another {others}: choose another S3_OUTPUT_LOCATION"
+    )
+
+
+def _told_by(store: Store, work: Work, place: int, key: str) -> str | None:
+    """What a marker tells of its input; None where it does not, or is none."""
+    bucket, places = work.output_bucket, work.places
+    name = parse_marker_name(key.removeprefix(places.markers_folder()))
+    try:
+        content = parse_marker(store.get(bucket, key).body, name)
+        if isinstance(content, Failure) and content.parts:
+            record = places.part_record(place, content.parts[-1])
+            return parse_part_record(store.get(bucket, record).body).input_etag
+    except (Malformed, NotFound):
+        return None
+    summaries = content if isinstance(content, list) else []
+    return next((each.input_etag for each in summaries if each.place == place), None)
+
+
+def _etag(store: Store, uri: str) -> str | None:
+    """An input's ETag; None when it is gone, or out of sight."""
+    try:
+        parsed = parse_s3_uri(uri)
+        return store.head(parsed.bucket, parsed.key).etag
+    except (InvalidUri, NotFound, AccessDenied):
+        return None
 
 
 @contextlib.contextmanager

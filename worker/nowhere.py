@@ -1,7 +1,7 @@
 """S3 for a script that was started by hand without S3_OUTPUT_LOCATION: what it leaves is gone."""
 
 from collections.abc import Iterator, Sequence
-from typing import IO
+from typing import IO, Self
 
 from drydock.store import Listed, Store
 
@@ -11,6 +11,11 @@ NOWHERE = ""
 
 class KeepingNothing(Store):
     """Everything is as in S3 but for :data:`NOWHERE`, which keeps nothing."""
+
+    @classmethod
+    def over(cls, store: Store) -> Self:
+        """Where nothing is kept, of that S3."""
+        return cls(store._client)  # noqa: SLF001 - it is a store itself, of the same client
 
     def encrypting_with(self, kms_key_id: str | None) -> Store:  # noqa: ARG002 - nothing is written
         """The same store."""

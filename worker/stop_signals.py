@@ -6,6 +6,7 @@ The Spot notice is read by IMDSv2, token first
 """
 
 import contextlib
+import http.client
 import json
 import math
 import queue
@@ -24,6 +25,8 @@ Kind = Literal["signal", "spot", "deadline", "run_stopped"]
 
 STANDARD_METADATA_ENDPOINT = "http://169.254.169.254"
 POLL_S = 2.0
+# In a row from the start on, until a machine is taken for one without metadata service.
+_FAILURES = 5
 _REQUEST_TIMEOUT_S = 1.0
 _TOKEN_TTL_S = 21_600
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
@@ -142,6 +145,10 @@ def watching_notices(
         ended.set()
 
 
+class NoToken(OSError):
+    """Raised when the metadata service says that it has no token to give: it is switched off."""
+
+
 class SpotNotice:
     """Reads the notice of one machine."""
 
@@ -155,15 +162,11 @@ class SpotNotice:
         """The notice in words, or None when there is none.
 
         Raises:
+            NoToken: nobody gets a notice from it.
             OSError: the metadata service does not answer (urllib's errors are of that kind).
         """
         if self._token is None:
-            self._token = self._ask(
-                "PUT",
-                "/latest/api/token",
-                "X-aws-ec2-metadata-token-ttl-seconds",
-                f"{_TOKEN_TTL_S}",
-            )
+            self._token = self._take_token()
         try:
             text = self._ask(
                 "GET",
@@ -179,6 +182,16 @@ class SpotNotice:
                 raise
             return None
         return _words(text)
+
+    def _take_token(self) -> str:
+        path, header = "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds"
+        try:
+            return self._ask("PUT", path, header, f"{_TOKEN_TTL_S}")
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in (403, 404):
+                raise NoToken(str(error)) from error
+            raise
 
     def _ask(self, method: str, path: str, header: str, value: str) -> str:
         request = urllib.request.Request(  # noqa: S310 - the endpoint is the machine's, by contract
@@ -197,13 +210,15 @@ def _words(text: str) -> str:
 
 
 def _watch(notice: SpotNotice, stop: Stop, ended: threading.Event, journal: Journal) -> None:
-    reached = False
+    """Read the notice until there is one, the attempt ends, or no metadata service is there."""
+    reached, failures = False, 0
     while not ended.is_set():
         try:
             text = notice.read()
             reached = True
-        except (OSError, ValueError) as error:
-            if not reached:
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            failures += 1
+            if isinstance(error, NoToken) or (failures >= _FAILURES and not reached):
                 journal.say("no_spot_notices", why=str(error))
                 return
             text = None

@@ -17,6 +17,7 @@ from drydock.task_document import PinnedAsset, TaskDocument, parse_task_document
 from drydock.tasks import Record, offsets_range, parse_offsets, parse_records
 from drydock.uris import S3Uri
 from worker.endings import Misconfigured
+from worker.journal import Journal
 from worker.places import Places
 
 # A page of a LIST; the markers and parts of 1,000 inputs that follow each other.
@@ -24,7 +25,10 @@ _PAGE_KEYS = 1000
 
 
 class Work(NamedTuple):
-    """What a child is to do. ``run_document`` is read for a stop of the run; None by hand."""
+    """What a child is to do. ``run_document`` is read for a stop of the run; None by hand.
+
+    ``job`` tells a script by hand, and its arguments, from others over the same input.
+    """
 
     records: tuple[Record, ...]
     places: Places
@@ -39,6 +43,11 @@ class Work(NamedTuple):
     kms_key_id: str | None = None
     variables: tuple[str, ...] = ()
     run_document: S3Uri | None = None
+    job: str | None = None
+
+    def told(self, etag: str) -> str:
+        """An input's ETag, as parts and markers tell it."""
+        return etag if self.job is None else f"{etag}/{self.job}"
 
     @property
     def by_hand(self) -> bool:
@@ -161,22 +170,37 @@ class Listing:
 class Known(NamedTuple):
     """What S3 already holds of this child's inputs."""
 
+    store: Store
     work: Work
+    journal: Journal
     markers: Listing
     parts: Listing
 
-    def settled_as(self, place: int) -> str | None:
-        """How an input is settled already: ``done``, ``failed`` or ``skipped``.
+    def settled_as(self, record: Record) -> str | None:
+        """How an input is settled already, which is said: ``done``, ``failed`` or ``skipped``.
 
         A failed marker of an earlier epoch is none: the round would not hold its input.
+
+        Raises:
+            Misconfigured: by hand, it is the end of another job.
         """
-        kinds = [
-            name.kind
-            for listed in self.markers.at(place)
+        place = record.place
+        # The first of a kind is the one that speaks.
+        keys = {
+            name.kind: listed.key
+            for listed in reversed(self.markers.at(place))
             if listed.size > 0 and (name := self._marker(listed)) and _speaks(name, place)
             if name.kind != "failed" or (name.epoch or 0) >= self.work.places.epoch
-        ]
-        return next((kind for kind in ("done", "failed", "skipped") if kind in kinds), None)
+        }
+        kind = next((kind for kind in ("done", "failed", "skipped") if kind in keys), None)
+        if kind is not None:
+            if self.work.by_hand:
+                from worker.hand import refuse_another_job  # noqa: PLC0415 - no run has a use for it
+
+                refuse_another_job(self.store, self.work, record, keys[kind])
+            about = {"index": record.index, "place": place}
+            self.journal.say("settled", **about, how=kind, key=keys[kind])
+        return kind
 
     def part_keys(self, place: int) -> list[tuple[int, str]]:
         """Number and key of an input's part records, ascending."""
@@ -195,10 +219,11 @@ def _speaks(name: MarkerName, place: int) -> bool:
     return name.first <= place <= name.last
 
 
-def look_up(store: Store, work: Work) -> Known:
+def look_up(store: Store, work: Work, journal: Journal) -> Known:
     """What S3 holds of the child's inputs, asked for when needed."""
 
     def listing(folder: str) -> Listing:
         return Listing(store, work.output_bucket, folder)
 
-    return Known(work, listing(work.places.markers_folder()), listing(work.places.parts_folder()))
+    markers, parts = work.places.markers_folder(), work.places.parts_folder()
+    return Known(store, work, journal, listing(markers), listing(parts))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from drydock.effort import Effort, add_up_efforts
 from drydock.errors import Malformed, RunIncomplete, RunMisconfigured, RunStopped
@@ -16,7 +16,8 @@ class Accounts:
     ``strange_markers`` are objects among the markers that are none, ``voided_markers`` were not
     whole and were removed, ``late_markers`` came after the outcome was frozen and count as nothing.
     Of a shard with remaining inputs ``ending`` says how it ended and ``texts`` holds what AWS Batch
-    wrote, by failure class, where the class alone does not explain it.
+    wrote, by failure class, where the class alone does not explain it; of an ``unaggregated`` one
+    what is the matter.
     """
 
     inputs: int
@@ -33,7 +34,7 @@ class Accounts:
     late_markers: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     effort: Effort = field(default_factory=Effort)
-    ending: Ending | None = None
+    ending: Ending | Literal["unaggregated"] | None = None
     texts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -56,6 +57,18 @@ class Accounts:
             if not told[name]:
                 del told[name]
         return told
+
+
+def unaggregated(inputs: int, effort: Effort) -> Accounts:
+    """Of a shard whose results nobody made: all of it remains."""
+    texts = {"unaggregated": _UNAGGREGATED}
+    return Accounts(inputs, 0, 0, 0, inputs, effort=effort, ending="unaggregated", texts=texts)
+
+
+_UNAGGREGATED = (
+    "its results could not be made, for AggregateShard failed or was not reached (see the logs of "
+    "AggregateShard and of the run's Map); its inputs may be settled"
+)
 
 
 def parse_accounts(fields: dict[str, Any]) -> Accounts:

@@ -21,6 +21,7 @@ from drydock.outcome import (
     Settled,
     collect,
     encode_outcome,
+    outputs_of,
     parse_outcome,
     skip_again,
     void,
@@ -41,6 +42,8 @@ from drydock.store import Store
 from drydock.timeline import History, history_of, parse_history
 
 ROWS_PER_TURN = 200_000
+# Of packed rows: they lie on the function's disk, and what is made of them beside them.
+BYTES_PER_TURN = 96 << 20
 ACCOUNTS = "accounts.json"
 _MAX_TEXTS = 10
 
@@ -94,7 +97,7 @@ def aggregate_shard(
 ) -> dict[str, Any]:
     """Do one turn of a shard's aggregation; ``cursor`` is what the turn before returned.
 
-    The turn that writes the shard's accounts also answers with what settling it took.
+    The turn that writes the shard's accounts also answers with what is new in them.
 
     Raises:
         RunSuperseded: another execution owns the run now.
@@ -122,17 +125,33 @@ def _aggregated(accounts: Accounts) -> dict[str, Any]:
     }
 
 
-def _took(services: Services, run: RunDocument, accounts: Accounts) -> dict[str, Any]:
-    """What settling a shard took, in all of its epochs: rounds, attempts, about how much money."""
-    effort = accounts.effort
-    seconds = accounts.seconds + (effort.lost_seconds or 0.0)
-    vcpu_hours = seconds / 3600 * int(run.current.request["resources"]["vcpus"])
+def _took(
+    services: Services, run: RunDocument, accounts: Accounts, before: Accounts
+) -> dict[str, Any]:
+    """What is new in a shard's accounts: inputs, rounds, attempts, about how much money.
+
+    They are of all its epochs; whoever adds up what each aggregation tells has them once.
+    """
+    effort, known = accounts.effort, before.effort
+    vcpus = int(run.current.request["resources"]["vcpus"])
+    classes = sorted({*effort.interruptions, *known.interruptions})
+    fresh = {
+        name: effort.interruptions.get(name, 0) - known.interruptions.get(name, 0)
+        for name in classes
+    }
+    vcpu_hours = (_seconds(accounts) - _seconds(before)) / 3600 * vcpus
+    counts = ("done", "failed", "skipped", "remaining")
     return {
-        "rounds": effort.rounds,
-        "attempts": effort.attempts,
-        "interruptions": effort.interruptions,
+        **{name: getattr(accounts, name) - getattr(before, name) for name in counts},
+        "rounds": effort.rounds - known.rounds,
+        "attempts": effort.attempts - known.attempts,
+        "interruptions": {name: count for name, count in fresh.items() if count},
         "usd": round(vcpu_hours * services.settings.vcpu_hour_usd, 4),
     }
+
+
+def _seconds(accounts: Accounts) -> float:
+    return accounts.seconds + (accounts.effort.lost_seconds or 0.0)
 
 
 def valid_accounts(services: Services, run: RunDocument, document: ShardDocument) -> Written | None:
@@ -223,16 +242,28 @@ def _freeze(
 
 
 def turns(settled: list[Settled], first: int, number: int) -> Iterator[Turn]:
-    """Cut an outcome into turns of at most :data:`ROWS_PER_TURN` molecules, one input at least."""
-    start, rows = first, 0
+    """Cut an outcome into turns, each of one input at least.
+
+    They have at most :data:`ROWS_PER_TURN` molecules, in :data:`BYTES_PER_TURN` of packed rows.
+    """
+    start, rows, size = first, 0, 0
     for position in range(first, len(settled)):
-        summary = settled[position].summary
-        molecules = 0 if summary is None else summary.molecules
-        if position > start and rows + molecules > ROWS_PER_TURN:
+        molecules, packed = _rows_of(settled[position])
+        is_full = rows + molecules > ROWS_PER_TURN or size + packed > BYTES_PER_TURN
+        if position > start and is_full:
             yield Turn(number, start, position)
-            start, rows, number = position, 0, number + 1
-        rows += molecules
+            start, rows, size, number = position, 0, 0, number + 1
+        rows, size = rows + molecules, size + packed
     yield Turn(number, start, len(settled))
+
+
+def _rows_of(settled: Settled) -> tuple[int, int]:
+    """How many rows an input has, and how many bytes they are, packed."""
+    summary = settled.summary
+    if summary is None:
+        return 0, 0
+    packed = sum(output.size for output in outputs_of(summary, "scores"))
+    return summary.molecules, packed
 
 
 def _one_turn(
@@ -269,8 +300,10 @@ def _one_turn(
         scores=all_scores(services, run, document.shard, turn.number, scores),
         history=history_of(document.rounds, took.moments),
     )
+    known = read_accounts(services.store, run, document.shard)
+    before = Accounts(0, 0, 0, 0, 0) if known is None else known.accounts
     _write_accounts(services, run, document.shard, written)
-    return _aggregated(accounts) | {"took": _took(services, run, accounts)}
+    return _aggregated(accounts) | {"took": _took(services, run, accounts, before)}
 
 
 def _write_accounts(services: Services, run: RunDocument, shard: int, written: Written) -> None:
@@ -309,22 +342,22 @@ def _accounts(
     document: ShardDocument, settled: list[Settled], *, strange: int, late: int, effort: Effort
 ) -> Accounts:
     done = [each.summary for each in settled if each.summary is not None]
+    failed = [each.failure for each in settled if each.failure is not None]
     failures: dict[str, int] = {}
-    for one in settled:
-        if one.failure is not None:
-            name = one.failure.failure_class
-            failures[name] = failures.get(name, 0) + 1
-    failed, remaining = sum(failures.values()), document.inputs - len(settled)
+    for failure in failed:
+        failures[failure.failure_class] = failures.get(failure.failure_class, 0) + 1
+    failed_s = sum(failure.seconds for failure in failed)
+    remaining = document.inputs - len(settled)
     return Accounts(
         inputs=document.inputs,
         done=len(done),
-        failed=failed,
-        skipped=len(settled) - len(done) - failed,
+        failed=len(failed),
+        skipped=len(settled) - len(done) - len(failed),
         remaining=remaining,
         molecules=sum(summary.molecules for summary in done),
         failed_molecules=sum(summary.failed_molecules for summary in done),
         parts=sum(len(summary.chain) for summary in done),
-        seconds=round(sum(summary.seconds for summary in done), 3),
+        seconds=round(sum(summary.seconds for summary in done) + failed_s, 3),
         strange_markers=strange,
         voided_markers=len(document.voided),
         late_markers=late,

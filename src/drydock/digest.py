@@ -15,19 +15,22 @@ _EXAMPLES = 3
 _CLASSES = 20
 _TEXTS = 10
 _TEXT_CHARACTERS = 500
+_WANTED = ("index", "input", "reason", "exit_code", "log_stream")
 
 
 @dataclass(slots=True)
 class Digest:
     """Enter each shard once. ``shards`` is how many there are.
 
-    ``untold`` counts molecules of shards that do not say how their scores are distributed.
+    ``untold`` counts molecules of shards that do not say how their scores are distributed,
+    ``failed`` are the shards that have failed inputs.
     """
 
     shards: int
     pilot: Accounts | None = None
     scores: Histogram = field(default_factory=Histogram)
     untold: int = 0
+    failed: list[int] = field(default_factory=list)
     endings: Counter[str] = field(default_factory=Counter)
     texts: dict[str, str] = field(default_factory=dict)
     timeline: Timeline = field(init=False)
@@ -45,6 +48,8 @@ class Digest:
         else:
             self.scores.merge(scores)
         self.timeline.enter(shard, history)
+        if accounts.failed:
+            self.failed.append(shard)
         if accounts.remaining:
             self.endings[accounts.ending or "unknown"] += accounts.remaining
         for name, text in accounts.texts.items():
@@ -95,16 +100,23 @@ class Examples:
     def look(self, failures: Mapping[str, int], table: bytes) -> None:
         """Look through a shard's table, if there may be one that is wanted.
 
-        ``failures`` are its classes, ``table`` its ``failures.csv``.
+        ``failures`` are the classes that there are, ``table`` its ``failures.csv``. Examples are
+        for the page alone: of a table that cannot be read there are as many as were found.
         """
         if all(self._is_full(name) for name in failures):
             return
+        try:
+            self._look(failures, table)
+        except (csv.Error, UnicodeDecodeError):
+            return
+
+    def _look(self, failures: Mapping[str, int], table: bytes) -> None:
         for row in csv.DictReader(io.StringIO(table.decode(), newline="")):
-            name = row["class"]
-            if not self._is_full(name):
-                wanted = ("index", "input", "reason", "exit_code", "log_stream")
-                told = {column: cut(row[column]) for column in wanted}
-                self.found.setdefault(name, []).append(told)
+            name, told = str(row.get("class")), [row.get(column) for column in _WANTED]
+            # Earlier versions left a carriage return unquoted, at which the line then ends.
+            if name in failures and None not in told and not self._is_full(name):
+                texts = dict(zip(_WANTED, map(cut, map(str, told)), strict=True))
+                self.found.setdefault(name, []).append(texts)
 
     def _is_full(self, name: str) -> bool:
         if name not in self.found:

@@ -105,7 +105,11 @@ class InputSummary(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """The content of a ``.failed`` marker; the last two name the attempt, if it is known."""
+    """The content of a ``.failed`` marker.
+
+    ``job_id`` and ``attempt`` name the attempt, if it is known, and ``seconds`` are those that it
+    worked on the input; earlier ones, whose parts are of no use now, are lost with them.
+    """
 
     place: int
     index: int  # type: ignore[assignment] # tuple's method of that name is not missed
@@ -117,6 +121,7 @@ class Failure(NamedTuple):
     log_stream: str | None
     job_id: str | None = None
     attempt: int | None = None
+    seconds: float = 0.0
 
 
 def parse_marker_name(name: str) -> MarkerName | None:
@@ -272,6 +277,7 @@ _FAILURE_TYPES: dict[str, type | UnionType] = {
     "log_stream": str | None,
     "job_id": str | None,
     "attempt": int | None,
+    "seconds": int | float,
 }
 
 

@@ -137,7 +137,13 @@ class Request(_Model):
         description="So many inputs first, to judge failures, time and cost by. Fixed at the "
         "run's first start.",
     )
-    keep_top: int = Field(1000, ge=1, le=1_000_000)
+    keep_top: int = Field(
+        1000,
+        ge=1,
+        # MergeResults fetches poses by one GET each: about 250 s for so many, of its 900 s.
+        le=100_000,
+        description="So many molecules in top.csv and with poses in one file.",
+    )
     retry_failed: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]] = Field(
         default_factory=list, max_length=50
     )

@@ -76,9 +76,13 @@ def _settled_by(settled: Iterable[Settled]) -> Iterator[tuple[str | None, int | 
 
 
 def _parts(settled: Iterable[Settled]) -> Iterator[PartOutputs]:
+    """The parts that count; of a failed input what its last attempt did is one, without outputs."""
     for each in settled:
         if each.summary is not None:
             yield from each.summary.chain
+        if each.failure is not None:
+            failure = each.failure
+            yield PartOutputs(0, (), failure.seconds, failure.job_id, failure.attempt)
 
 
 def _unfinished(

@@ -5,21 +5,32 @@ told with its accounts; every turn but the last leaves its share of that beside 
 """
 
 import gzip
+import io
 import json
 import math
-from collections.abc import Sequence
-from typing import Any
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any, NamedTuple
 
 from drydock.concurrency import each
 from drydock.detection import run_keys
 from drydock.errors import Malformed, NotFound
-from drydock.histogram import Histogram, histogram_of, parse_histogram
+from drydock.histogram import Histogram, parse_histogram
+from drydock.ledger import SPOOLED_BYTES
 from drydock.outcome import Settled, outputs_of
+from drydock.parts import OutputObject
 from drydock.ranking import Ranking
 from drydock.run_document import RunDocument
 from drydock.services import Services
-from drydock.tables import FAILURE_COLUMNS, csv_bytes, ranked_row, scores_parquet
+from drydock.store import Store
+from drydock.tables import FAILURE_COLUMNS, csv_bytes, ranked_row, write_scores
 from drydock.tasks import parse_tasks
+
+# What is larger is read in pieces, and so much of all objects is in memory while it is read.
+PIECE_BYTES = 8 << 20
+_BYTES_AT_ONCE = 64 << 20
+_SCORES_AT_ONCE = 10_000
 
 
 def scores_key(run: RunDocument, shard: int, turn: int) -> str:
@@ -35,36 +46,131 @@ def top_key(run: RunDocument, shard: int, turn: int) -> str:
 def write_tables(
     services: Services, run: RunDocument, shard: int, settled: Sequence[Settled], turn: int
 ) -> Histogram:
-    """Write a turn's tables; how its scores are distributed."""
-    keys = [
-        output.key
-        for each in settled
-        if each.summary is not None
-        for output in outputs_of(each.summary, "scores")
+    """Write a turn's tables; how its scores are distributed. Memory does not grow with the rows."""
+    outputs = [
+        output
+        for one in settled
+        if one.summary is not None
+        for output in outputs_of(one.summary, "scores")
     ]
-    ranking = Ranking(int(run.current.request["keep_top"]))
-    rows: list[dict[str, Any]] = []
-    for found in each(lambda key: _read_rows(services, run.output_bucket, key), keys):
-        rows.extend(found)
-    scored = [row for row in rows if row.get("score") is not None and math.isfinite(row["score"])]
-    for row in scored:
-        ranking.add(ranked_row(row))
-    store = services.store
-    if rows:
-        store.put(run.output_bucket, scores_key(run, shard, turn), scores_parquet(rows))
-    else:
-        store.delete(run.output_bucket, scores_key(run, shard, turn))
+    store, bucket, key = services.store, run.output_bucket, scores_key(run, shard, turn)
+    ranking, scores = Ranking(int(run.current.request["keep_top"])), Histogram()
+    with (
+        tempfile.SpooledTemporaryFile(max_size=SPOOLED_BYTES) as packed,
+        tempfile.SpooledTemporaryFile(max_size=SPOOLED_BYTES) as table,
+    ):
+        # What asks S3 is over before the table is written, whose library calls for each row.
+        lengths = _fetch(store, bucket, outputs, packed)
+        packed.seek(0)
+        rows = _noted(_rows(bucket, lengths, packed), ranking, scores)
+        if write_scores(rows, table):
+            table.seek(0)
+            store.put(bucket, key, table)
+        else:
+            store.delete(bucket, key)
     top = "".join(found.row for found in ranking.best()).encode()
-    store.put(run.output_bucket, top_key(run, shard, turn), top)
-    return histogram_of(row["score"] for row in scored)
+    store.put(bucket, top_key(run, shard, turn), top)
+    return scores
 
 
-def _read_rows(services: Services, bucket: str, key: str) -> list[dict[str, Any]]:
-    body = services.store.get(bucket, key).body
-    try:
-        return [json.loads(line) for line in gzip.decompress(body).splitlines()]
-    except (OSError, EOFError, ValueError) as error:
-        raise Malformed(f"s3://{bucket}/{key} is no table of scores") from error
+class _Piece(NamedTuple):
+    """A piece of an object, or all of it; ``number`` counts objects, ``size`` is the piece's."""
+
+    number: int
+    key: str
+    size: int
+    first_byte: int | None = None
+    last_byte: int | None = None
+    etag: str | None = None
+
+
+def _pieces(outputs: Iterable[OutputObject]) -> Iterator[_Piece]:
+    for number, output in enumerate(outputs):
+        if output.size <= PIECE_BYTES:
+            yield _Piece(number, output.key, output.size)
+            continue
+        for first in range(0, output.size, PIECE_BYTES):
+            size = min(PIECE_BYTES, output.size - first)
+            yield _Piece(number, output.key, size, first, first + size - 1, output.etag)
+
+
+def _at_once(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    """As many pieces at a time as memory is for."""
+    some: list[_Piece] = []
+    size = 0
+    for piece in pieces:
+        if some and size + piece.size > _BYTES_AT_ONCE:
+            yield some
+            some, size = [], 0
+        some.append(piece)
+        size += piece.size
+    yield some
+
+
+def _fetch(
+    store: Store, bucket: str, outputs: Sequence[OutputObject], packed: IO[bytes]
+) -> list[tuple[str, int]]:
+    """Append the objects to each other; key and length of each."""
+
+    def read(piece: _Piece) -> bytes:
+        return store.get(
+            bucket,
+            piece.key,
+            first_byte=piece.first_byte,
+            last_byte=piece.last_byte,
+            etag=piece.etag,
+        ).body
+
+    lengths = [0] * len(outputs)
+    for some in _at_once(_pieces(outputs)):
+        for piece, body in zip(some, each(read, some), strict=True):
+            lengths[piece.number] += packed.write(body)
+    return [(output.key, length) for output, length in zip(outputs, lengths, strict=True)]
+
+
+class _Window(io.RawIOBase):
+    """So many bytes of a file from where it stands."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file, self._left = file, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        found = self._file.read(min(len(into), self._left))
+        into[: len(found)] = found
+        self._left -= len(found)
+        return len(found)
+
+
+def _rows(
+    bucket: str, lengths: Iterable[tuple[str, int]], packed: IO[bytes]
+) -> Iterator[dict[str, Any]]:
+    """The rows of all objects, one after the other."""
+    for key, length in lengths:
+        try:
+            with gzip.GzipFile(fileobj=_Window(packed, length)) as lines:
+                yield from map(json.loads, io.BufferedReader(lines))
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise Malformed(f"s3://{bucket}/{key} is no table of scores") from error
+
+
+def _noted(
+    rows: Iterable[dict[str, Any]], ranking: Ranking, scores: Histogram
+) -> Iterator[dict[str, Any]]:
+    """The same rows, of which those with a score are noted as they pass."""
+    fresh: list[float] = []
+    for row in rows:
+        score = row.get("score")
+        if score is not None and math.isfinite(score):
+            ranking.add(ranked_row(row))
+            fresh.append(score)
+        if len(fresh) == _SCORES_AT_ONCE:
+            scores.add(fresh)
+            fresh.clear()
+        yield row
+    scores.add(fresh)
 
 
 def _turn_key(run: RunDocument, shard: int, turn: int) -> str:

@@ -4,37 +4,76 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, Any
 
 from drydock.ranking import Ranked
 
 TEXT_COLUMNS = ("id", "reason", "smiles", "input", "input_etag", "poses")
 NUMBER_COLUMNS = ("index", "ligand", "first_byte", "length")
 JSON_COLUMNS = ("terms", "models")
+ROWS_PER_GROUP = 10_000
+# Of JSON in memory as columns.
+_MOST_CHARACTERS = 16 << 20
 
 
-def scores_parquet(rows: list[dict[str, Any]]) -> bytes:
-    """Score rows as one Parquet file (zstd). Columns that a tool does not write are null.
+def write_scores(rows: Iterable[Mapping[str, Any]], file: IO[bytes]) -> int:
+    """Write score rows as one Parquet file (zstd), in memory that does not grow with them.
+
+    Columns that a tool does not write are null. Returns how many rows there were.
 
     The library is loaded here and not with the module: a run that has nothing new to tabulate
-    does not pay for it.
+    does not pay for it. ``rows`` are asked for from within it, so they must not come from S3.
     """
-    from arro3.core import Array, DataType, Table  # noqa: PLC0415
+    from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema  # noqa: PLC0415
     from arro3.io import write_parquet  # noqa: PLC0415
 
-    scores = Array([row.get("score") for row in rows], DataType.float64())
-    columns: dict[str, Any] = {"score": scores}
-    for name in TEXT_COLUMNS:
-        columns[name] = Array([row.get(name) for row in rows], DataType.string())
-    for name in NUMBER_COLUMNS:
-        columns[name] = Array([row.get(name) for row in rows], DataType.int64())
-    for name in JSON_COLUMNS:
-        texts = [json.dumps(row[name]) if name in row else None for row in rows]
-        columns[name] = Array(texts, DataType.string())
-    buffer = io.BytesIO()
-    write_parquet(Table.from_pydict(columns), buffer, compression="zstd(1)")
-    return buffer.getvalue()
+    types = {"score": DataType.float64()}
+    types |= dict.fromkeys(TEXT_COLUMNS, DataType.string())
+    types |= dict.fromkeys(NUMBER_COLUMNS, DataType.int64())
+    types |= dict.fromkeys(JSON_COLUMNS, DataType.string())
+    schema = Schema([Field(name, kind, nullable=True) for name, kind in types.items()])
+    count, raised = 0, list[Exception]()
+
+    def batches() -> Iterator[RecordBatch]:
+        nonlocal count
+        try:
+            for columns in _in_columns(rows):
+                count += len(columns["score"])
+                yield RecordBatch.from_pydict(
+                    {name: Array(columns[name], kind) for name, kind in types.items()}
+                )
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    reader = RecordBatchReader.from_batches(schema, batches())
+    try:
+        write_parquet(reader, file, compression="zstd(1)", max_row_group_size=ROWS_PER_GROUP)
+    except Exception:
+        # The library tells of what the rows raised as an error of its own.
+        if raised:
+            raise raised[0] from None
+        raise
+    return count
+
+
+def _in_columns(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, list[Any]]]:
+    """Some rows at a time, as columns: a row group of them, or fewer whose texts are long."""
+    columns, characters = defaultdict[str, list[Any]](list), 0
+    for row in rows:
+        for name in ("score", *TEXT_COLUMNS, *NUMBER_COLUMNS):
+            columns[name].append(row.get(name))
+        for name in JSON_COLUMNS:
+            text = json.dumps(row[name]) if name in row else None
+            columns[name].append(text)
+            characters += len(text or "")
+        if len(columns["score"]) == ROWS_PER_GROUP or characters > _MOST_CHARACTERS:
+            yield columns
+            columns, characters = defaultdict(list), 0
+    if columns:
+        yield columns
 
 
 def ranked_row(row: dict[str, Any]) -> Ranked:
@@ -89,9 +128,15 @@ FAILURE_COLUMNS = ("index", "input", "class", "reason", "exit_code", "epoch", "l
 
 
 def csv_bytes(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> bytes:
-    """A CSV file with a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(list(columns))
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    """A CSV file with a header, whose lines end with LF."""
+    lines: list[str] = []
+    row_text = io.StringIO()
+    # Before Python 3.13 a field is quoted for the characters of the line's end alone: with CR LF,
+    # for a carriage return too.
+    writer = csv.writer(row_text, lineterminator="\r\n")
+    for row in (columns, *rows):
+        writer.writerow(list(row))
+        lines.append(row_text.getvalue().removesuffix("\r\n") + "\n")
+        row_text.seek(0)
+        row_text.truncate()
+    return "".join(lines).encode()

@@ -1,8 +1,5 @@
 """AggregateShard: from markers to accounts, which are frozen."""
 
-import gzip
-import json
-
 import pytest
 
 from drydock import aggregation
@@ -38,6 +35,35 @@ def test_the_turn_that_writes_the_accounts_tells_what_the_shard_took(world, run_
     assert took["usd"] == round(vcpu_hours * world.services.settings.vcpu_hour_usd, 4)
     assert vcpu_hours > 0
     assert "took" not in aggregate_shard(world.services, run_id, 0, owner, None)
+
+
+def test_the_seconds_of_failed_inputs_are_told_and_cost_money(world, run_id, job):
+    for child in range(4):
+        document, (record, *_) = world.child(job, child)
+        world.fail(document, record, "bad_input", seconds=900.0)
+    finish(world, job, children=[])
+    took = aggregate_shard(world.services, run_id, 0, world.owner(run_id), None)["took"]
+    assert accounts_of(world)["seconds"] == 3600.0
+    assert took["usd"] == round(world.services.settings.vcpu_hour_usd, 4) > 0
+
+
+def test_a_later_aggregation_tells_what_is_new(world, run_id, job):
+    world.work(job, children=[0, 1])
+    world.documents.change_run(run_id, lambda run: put_stop(run, Stop(1, "user", "enough")))
+    resubmit_interrupted(world.services, world.ended(job, "FAILED"))
+    first = aggregate_shard(world.services, run_id, 0, world.owner(run_id), None)["took"]
+    assert (first["done"], first["remaining"], first["rounds"]) == (2, 2, 1)
+    world.executions.running.clear()
+    world.start("two")
+    world.submit(run_id, token="again")
+    (again,) = world.batch.live()
+    finish(world, again)
+    second = aggregate_shard(world.services, run_id, 0, world.owner(run_id), None)["took"]
+    assert (second["done"], second["remaining"], second["rounds"]) == (2, -2, 1)
+    total = accounts_of(world)
+    assert first["attempts"] + second["attempts"] == total["effort"]["attempts"]
+    usd = total["seconds"] / 3600 * world.services.settings.vcpu_hour_usd
+    assert first["usd"] + second["usd"] == pytest.approx(usd, abs=1e-4)
 
 
 def test_aggregating_again_changes_nothing(world, run_id, job):
@@ -283,6 +309,14 @@ def test_a_large_shard_takes_turns_that_leave_the_same_tables(world, run_id, job
     ]
 
 
+def test_a_turn_ends_where_its_packed_rows_are_many(world, run_id, job, monkeypatch):
+    monkeypatch.setattr(aggregation, "BYTES_PER_TURN", 1)
+    finish(world, job, fail={1: "unreadable"})
+    world.aggregate(run_id)
+    assert [row["id"] for row in rows(world, run_id)] == ["m0", "m2", "m3"]
+    assert len(world.keys(DATA, "out/results/scores/")) == 3
+
+
 def test_tables_of_a_longer_aggregation_are_removed(world, run_id, job, monkeypatch):
     monkeypatch.setattr(aggregation, "ROWS_PER_TURN", 1)
     world.work(job, children=[0, 1, 2])
@@ -307,30 +341,6 @@ def test_a_table_without_rows_replaces_one_with_rows(world, run_id, job):
     world.submit(run_id, token="again")
     assert world.aggregate(run_id)["remaining"] == 4
     assert rows(world, run_id) == []
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"id": "nan", "score": float("nan"), "index": 0},
-        {"id": "failed", "score": None, "reason": "no atoms", "index": 0},
-        {"id": "failed", "reason": "no atoms", "index": 0},
-    ],
-)
-def test_a_row_without_a_score_is_kept_and_not_ranked(world, run_id, job, row):
-    finish(world, job)
-    keys = RunKeys(run_id, "out/")
-    body = gzip.compress(json.dumps(row).encode() + b"\n", mtime=0)
-    scores = keys.input_folder(0, 0) + "scores.0.jsonl.gz"
-    etag = world.put(DATA, scores, body)
-    marker = keys.done_marker(0, 0, 0)
-    summary = json.loads(world.get(DATA, marker).splitlines()[0])
-    summary["chain"][0]["outputs"][1] |= {"size": len(body), "etag": etag}
-    world.put(DATA, marker, json.dumps(summary).encode() + b'\n{"end": 1}\n')
-    assert world.aggregate(run_id) == WHOLE
-    assert len(rows(world, run_id)) == 4
-    top = world.get(DATA, "out/results/shards/000000/top-00000.tsv").decode()
-    assert [line.split("\t")[1] for line in top.splitlines()] == ["m3", "m2", "m1"]
 
 
 def test_accounts_that_somebody_damaged_are_made_again(world, run_id, job):

@@ -348,3 +348,25 @@ def test_a_run_with_nothing_to_show_has_its_files_all_the_same(world, run_id):
 def test_the_superseded_may_not_merge(world, run_id):
     with pytest.raises(RunSuperseded):
         merge_results(world.services, run_id, EXECUTION + "other")
+
+
+# -- why inputs remain
+
+
+def test_a_shard_without_results_says_so(world, run_id):
+    settle(world, run_id, 0)
+    merge(world, run_id)
+    shards = world.json(DATA, "out/results/accounting.json")["shards"]
+    assert [shard.get("ending") for shard in shards] == [None, "unaggregated", "unaggregated"]
+    assert "AggregateShard" in shards[1]["texts"]["unaggregated"]
+    assert "may be settled" in shards[1]["texts"]["unaggregated"]
+
+
+def test_a_shard_that_a_stop_kept_from_beginning_ended_by_it(world, run_id):
+    settle(world, run_id, 0)
+    world.submit(run_id, 1, token="token-1")
+    world.documents.change_run(run_id, lambda run: put_stop(run, Stop(1, "pilot", "too dear")))
+    merge(world, run_id)
+    shards = world.json(DATA, "out/results/accounting.json")["shards"]
+    assert [shard.get("ending") for shard in shards] == [None, "unaggregated", "stopped"]
+    assert "texts" not in shards[2]

@@ -92,7 +92,7 @@ def test_of_a_shard_whose_item_died_its_rounds_are_told(world, run_id):
     world.submit(run_id, 1, token="token-1")
     assert merge(world, run_id)["status"] == "incomplete"
     told = page(world)
-    assert told["remaining"]["endings"] == {"unknown": 6}
+    assert told["remaining"]["endings"] == {"unaggregated": 6}
     assert [len(lane["rounds"]) for lane in told["timeline"]["lanes"]] == [1, 1, 0]
 
 

@@ -110,6 +110,18 @@ def test_what_batch_does_not_say_holds_nothing_up(world, run_id, job, how):
     assert (effort["attempts"], effort["lost_seconds"], effort["at_least"]) == (5, None, True)
 
 
+def test_what_an_attempt_worked_on_an_input_that_failed_is_not_lost_too(world, run_id, job):
+    document, (record, *_) = world.child(job, 2)
+    child = f"{job.job_id}:2"
+    world.fail(document, record, "bad_input", seconds=45.0, job_id=child, attempt=1)
+    finish(world, job, children=[0, 1, 3])
+    job.attempts[child] = [TAKEN]
+    with_first_failures(world, run_id, {"interrupted": 1})
+    job.failed = [FailedChild(2, RECLAIM)]
+    _, effort = aggregate(world, run_id)
+    assert effort["lost_seconds"] == 15.0
+
+
 def test_so_many_children_are_asked_about_and_no_more(world, run_id, job, monkeypatch):
     monkeypatch.setattr(step, "MAX_CALLS", 2)
     monkeypatch.setattr(step, "_CHILDREN_A_CALL", 1)

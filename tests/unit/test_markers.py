@@ -1,5 +1,7 @@
 """Markers: names say what happened, contents are whole or nothing."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from drydock.markers import (
     ListedMarker,
     MarkerName,
     encode_done,
+    encode_end,
     encode_failed,
     encode_skipped,
     late_markers,
@@ -289,6 +292,14 @@ def test_a_part_of_another_form_makes_the_marker_malformed(wrong):
     )
     with pytest.raises(Malformed):
         parse_done(done.encode(), MarkerName("done", 0, 0))
+
+
+def test_a_failed_marker_of_old_took_no_seconds():
+    fields = Failure(4, 4, 2, "bad_input", "why", None, (), None)._asdict()
+    del fields["seconds"]
+    assert parse_failed(encode_end(json.dumps(fields)), FOUR).seconds == 0.0
+    with pytest.raises(Malformed):
+        parse_failed(encode_end(json.dumps(fields | {"seconds": "long"})), FOUR)
 
 
 def test_every_kind_cut_at_each_byte_is_malformed():

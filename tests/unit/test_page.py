@@ -252,6 +252,17 @@ def test_examples_are_a_few_of_each_class():
     assert examples.found == full
 
 
+def test_lines_that_are_not_whole_are_no_examples():
+    examples = Examples()
+    table = csv_bytes(FAILURE_COLUMNS, [[1, "s3://b/k", "a", "why", "", 1, ""]])
+    cut_by_a_return = b"0,s3://b/Icon\r,a,why,,1,\n"
+    head, _, line = table.partition(b"\n")
+    examples.look({"a": 2}, head + b"\n" + cut_by_a_return + line)
+    assert {name: [row["index"] for row in rows] for name, rows in examples.found.items()} == {
+        "a": ["1"]
+    }
+
+
 def test_molecules_of_shards_that_tell_no_scores_are_counted():
     digest = Digest(2)
     accounts = Accounts(1, 1, 0, 0, 0, molecules=5)

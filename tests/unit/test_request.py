@@ -164,6 +164,7 @@ BAD = [
     ("stop_after_usd", 0, "stop_after_usd: 0 was given"),
     ("pilot", 10_001, "pilot: 10001 was given"),
     ("keep_top", 0, "keep_top: 0 was given"),
+    ("keep_top", 100_001, "keep_top: 100001 was given"),
     ("retry_failed", ["Bad Class"], "retry_failed.0: 'Bad Class' was given"),
     ("tags", {"aws:x": "y"}, "reserved"),
     ("tags", {"drydock:run": "y"}, "reserved"),

@@ -1,9 +1,14 @@
 """Tables of results: what of them other programs read line by line."""
 
+import csv
+import io
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from drydock.planning import list_uris, survey_list
-from drydock.tables import ranked_row, top_inputs
+from drydock.tables import csv_bytes, ranked_row, top_inputs
 
 INPUT = "s3://lab/ligands/"
 
@@ -53,3 +58,18 @@ def test_molecules_of_which_no_input_is_known_are_left_out():
 
 def test_no_molecules_make_a_list_that_names_no_input():
     assert named(top_inputs("a", [], are_slices=False)) == []
+
+
+# What csv.writer quotes, and what it does not on every version of Python.
+texts = st.text(st.one_of(st.sampled_from('\r\n",; a'), st.characters(codec="utf-8")), max_size=8)
+
+
+@given(st.lists(st.tuples(texts, texts), max_size=5))
+def test_any_text_comes_out_of_a_table_as_it_went_in(rows):
+    body = csv_bytes(["a", "b"], rows)
+    found = list(csv.reader(io.StringIO(body.decode(), newline="")))
+    assert found == [["a", "b"], *map(list, rows)]
+
+
+def test_lines_of_a_table_end_with_lf_alone():
+    assert csv_bytes(["a", "b"], [["Icon\r", 1], ["x", ""]]) == b'a,b\n"Icon\r",1\nx,\n'

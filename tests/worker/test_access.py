@@ -282,6 +282,13 @@ def test_settings_that_are_none_are_said(aws, scratch, capsys, name, value, no_a
     assert value in capsys.readouterr().err
 
 
+def test_settings_that_are_none_are_said_of_a_script_of_which_nothing_is_kept(aws, scratch, capsys):
+    script = {"BATCH_FILE_TYPE": "script", "BATCH_FILE_S3_URL": f"s3://{DATA}/a.sh"}
+    nowhere = {"S3_OUTPUT_LOCATION": "", "AWS_ENDPOINT_URL": "nowhere"}
+    assert aws.work(scratch, ("a", "b"), **script, **nowhere) == 78
+    assert "nowhere" in capsys.readouterr().err
+
+
 def test_secrets_need_a_region(aws, scratch, capsys, monkeypatch, tmp_path):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)

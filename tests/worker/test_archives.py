@@ -10,6 +10,7 @@ import struct
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,34 @@ def test_a_name_that_leads_out_is_refused(tmp_path, name, said):
     said = re.escape(f"member {name!r}"[:200]) + ".*" + said
     refused(tmp_path, "x.tar", tar(entry("good", b"1"), entry(name, b"2")), said)
     refused(tmp_path, "x.zip", zipped(("good", b"1"), (name, b"2")), said)
+
+
+def test_a_zips_second_name_is_looked_at_too(tmp_path):
+    """The extra field 0x7075 holds a name that zipfile puts in the place of the first."""
+    for name, second, said in (
+        ("ok", b"../escaped", "member '../escaped' leads out"),
+        ("../ok", b"inside", "member '../ok' leads out"),
+    ):
+        field = struct.pack("<BL", 1, zlib.crc32(name.encode())) + second
+        info = zipfile.ZipInfo(name)
+        info.extra = struct.pack("<HH", 0x7075, len(field)) + field
+        raw = io.BytesIO()
+        with zipfile.ZipFile(raw, "w") as archive:
+            archive.writestr(info, b"1")
+        if zipfile.ZipFile(raw).infolist()[0].filename == name != "../ok":
+            pytest.skip("this Python does not read the field")
+        refused(tmp_path, "x.zip", raw.getvalue(), said)
+
+
+@pytest.mark.parametrize("name", ["../escaped", "a/../../escaped", "{}/escaped"])
+def test_unpacking_never_leaves_its_folder(tmp_path, monkeypatch, name):
+    """Whatever name a member has that was let through."""
+    member = module.Member(name.format(tmp_path), io.BytesIO(b"1"), False, module._Allowance(1))
+    monkeypatch.setattr(module, "members", lambda *_: iter([member]))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ArchiveError, match="leads out"):
+        unpack(tmp_path / "x.zip", tmp_path / "out")
+    assert [found.name for found in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize(("kind", "mode", "said"), HOSTILE_KINDS)

@@ -84,6 +84,29 @@ def test_started_again_it_has_nothing_to_do(by_hand, listing, store):
     assert keys(store) == before
 
 
+@pytest.mark.parametrize("location", ["other/", "other.txt"])
+def test_another_input_where_one_is_settled_is_refused(by_hand, listing, store, capsys, location):
+    store.put(DATA, "other/a.pdbqt", ligand("aspirin"))
+    store.put(DATA, "other.txt", f"s3://{DATA}/other/a.pdbqt\n".encode())
+    assert by_hand("input", 0) == 0
+    before = keys(store)
+    assert by_hand(location, 0) == 78
+    told = capsys.readouterr().err
+    assert f"S3_OUTPUT_LOCATION: s3://{DATA}/output/markers/" in told
+    assert "choose another S3_OUTPUT_LOCATION" in told
+    assert keys(store) == before
+
+
+def test_an_input_that_is_gone_or_a_marker_that_is_none_stays_settled(by_hand, listing, store):
+    store.put(DATA, "one.txt", f"s3://{DATA}/input/H25.pdbqt\n".encode())
+    assert by_hand("one.txt", 0) == 0
+    store.delete(DATA, "input/H25.pdbqt")
+    assert by_hand("one.txt", 0) == 0
+    (marker,) = (key for key in keys(store) if key.endswith(".done"))
+    store.put(DATA, marker, b"cut")
+    assert by_hand("one.txt", 0) == 0
+
+
 def test_without_an_index_it_is_the_first(by_hand, listing, capsys):
     assert by_hand("input") == 0
     assert "input/H25.pdbqt" in capsys.readouterr().out

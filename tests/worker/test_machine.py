@@ -3,13 +3,15 @@
 import http.server
 import io
 import json
+import socket
 import threading
 
 import pytest
 
+from worker import stop_signals
 from worker.journal import Journal
 from worker.logs import log_stream
-from worker.stop_signals import SpotNotice
+from worker.stop_signals import SpotNotice, Stop
 
 
 @pytest.fixture
@@ -61,6 +63,62 @@ def test_an_old_token_is_taken_anew(answers):
     notice = SpotNotice(endpoint)
     assert notice.read() is None
     assert notice.read() == "Spot notice: not json"
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """Watches for notices to the end; what was said, and why to stop."""
+    monkeypatch.setattr(stop_signals, "POLL_S", 0.001)
+
+    def watch(endpoint):
+        stop, stream = Stop(), io.StringIO()
+        stop_signals._watch(SpotNotice(endpoint), stop, threading.Event(), Journal(stream))
+        return [json.loads(line) for line in stream.getvalue().splitlines()], stop.reason
+
+    return watch
+
+
+def test_a_metadata_service_that_fails_at_first_is_asked_again(answers, watch):
+    endpoint, given, _ = answers
+    given[TOKEN] = [*[(503, b"")] * 3, (200, b"token")]
+    given[ACTION] = [*[(500, b"")] * 9, (200, b'{"action": "stop", "time": "x"}')]
+    given[ACTION][0] = (404, b"")
+    assert watch(endpoint) == ([], ("spot", "Spot notice: stop at x"))
+
+
+def test_one_that_never_answers_is_given_up_and_told_of_once(answers, watch):
+    endpoint, given, seen = answers
+    given[TOKEN] = [(503, b"")] * 9
+    ((event,), reason) = watch(endpoint)
+    assert (event["event"], reason) == ("no_spot_notices", None)
+    assert [method for method, _, _ in seen] == ["PUT"] * 5
+    ((event,), _) = watch("http://127.0.0.1:9")
+    assert event["event"] == "no_spot_notices"
+
+
+@pytest.mark.parametrize("code", [403, 404])
+def test_one_that_has_no_token_to_give_is_given_up_at_once(answers, watch, code):
+    endpoint, given, seen = answers
+    given[TOKEN] = [(code, b"")]
+    ((event,), _) = watch(endpoint)
+    assert event["event"] == "no_spot_notices"
+    assert str(code) in event["why"]
+    assert len(seen) == 1
+
+
+def test_an_answer_that_is_no_http_is_no_end_of_the_watch(watch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            for _ in range(5):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"what?\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        ((event,), _) = watch(f"http://127.0.0.1:{server.getsockname()[1]}")
+    assert event["event"] == "no_spot_notices"
 
 
 @pytest.mark.parametrize("code", [403, 500])

@@ -10,6 +10,7 @@ import threading
 import psutil
 import pytest
 
+from drydock.failures import EXIT_LATER
 from tests.worker.support import (
     bundle,
     finish,
@@ -147,8 +148,11 @@ def test_a_stop_keeps_the_finished_ligand_and_ends_with_1(shard, scratch, endpoi
 
 
 def test_the_deadline_stops_as_a_signal_does(shard, scratch, endpoint):
-    made = two_ligands(shard, attempt_seconds=20)
-    code, _, _ = finish(start_worker(made, scratch, endpoint))
+    for attempt_seconds in (20, 120):
+        made = two_ligands(shard, attempt_seconds=attempt_seconds)
+        code, _, _ = finish(start_worker(made, scratch, endpoint))
+        if code != EXIT_LATER:  # a busy machine may need more time for the first ligand
+            break
     assert code == 1
     (record,) = made.part_records()
     assert "time is over" in record.why
@@ -219,7 +223,8 @@ def test_a_machine_without_metadata_service_has_no_notices(shard, scratch, endpo
     }
     code, events, stderr = finish(start_worker(made, scratch, endpoint, **extra))
     assert (code, stderr) == (0, "")
-    assert [event["event"] for event in events].count("no_spot_notices") == 1
+    # It is asked a few times, beside the work, and told of once at most.
+    assert [event["event"] for event in events].count("no_spot_notices") <= 1
 
 
 def test_events_are_json_lines(shard, scratch, endpoint):

@@ -1,7 +1,8 @@
 """CHECKPOINT_DIR: a program's folder that is kept in S3 as one object, made only when it is whole.
 
 The object is a tar of the files below ``files/`` and, as its last member, a manifest with what a
-tar's reader does not give back: links, empty folders, times, and a SHA-256 of each file. A file
+tar's reader does not give back: links, empty folders, times, and a SHA-256 of each file. No member
+of an archive may have a backslash in its name, so those of files stand there as ``%5C``. A file
 whose name ends with ``.tmp`` is no part of it: programs write there and rename.
 """
 
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from worker.archives import ArchiveError, unpack
+from worker.archives import ArchiveError, refuse_name, unpack
 from worker.confinement import is_foreign
 from worker.endings import RestartUnusable
 
@@ -33,6 +34,8 @@ QUIET_S = 0.02
 _RESTLESS_LOOKS = 60
 _TRIES = 3
 _FILES, _MANIFEST = "files", "manifest.json"
+# What file systems take; a name with backslashes is longer in the archive.
+_NAME_BYTES = 255
 
 _NOT_OURS = (
     *(ArchiveError, ValueError, KeyError, TypeError, AttributeError),
@@ -80,10 +83,11 @@ class CheckpointFolder:
         try:
             unpack(archive, unpacked, ".tar")
             manifest = json.loads((unpacked / _MANIFEST).read_bytes())
-            _verify(unpacked / _FILES, manifest["files"])
-            with contextlib.suppress(FileNotFoundError):
-                for each in (unpacked / _FILES).iterdir():
-                    each.rename(self.folder / each.name)
+            _verify(unpacked, manifest["files"])
+            for name in manifest["files"]:
+                path = _inside(self.folder, name)
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                (unpacked / _member(name)).rename(path)
             self._restore_rest(manifest)
         except _NOT_OURS as error:
             raise RestartUnusable(f"the checkpoint is not whole: {error}") from error
@@ -208,12 +212,28 @@ def _is_quiet(found: Mapping[str, _Entry]) -> bool:
 def _problem(found: Mapping[str, _Entry]) -> str | None:
     if len(found) > MAX_ENTRIES:
         return f"CHECKPOINT_DIR holds {len(found)} files; {MAX_ENTRIES} are kept at most"
-    for name in found:
+    for name, entry in found.items():
         try:
             name.encode()
+            if entry.kind == "file":
+                _refuse_member(_member(name))
         except UnicodeEncodeError:
             return f"CHECKPOINT_DIR: the name {name!r} is no UTF-8"
+        except ArchiveError as error:
+            return f"CHECKPOINT_DIR: {error}"
     return None
+
+
+def _member(name: str) -> str:
+    """Where a file lies in the archive; another name for another file."""
+    return f"{_FILES}/{name.replace('%', '%25').replace(chr(92), '%5C')}"
+
+
+def _refuse_member(member: str) -> None:
+    """Refuse what could not be unpacked again."""
+    refuse_name(member, folder=False)
+    if any(len(part.encode()) > _NAME_BYTES for part in member.split("/")):
+        raise ArchiveError(f"{member!r} has a part of more than {_NAME_BYTES} bytes")
 
 
 def _write(folder: Path, found: Mapping[str, _Entry], target: Path) -> str:
@@ -248,7 +268,7 @@ def _add(tar: tarfile.TarFile, path: Path, name: str, entry: _Entry) -> dict[str
         if _entry(path, os.fstat(descriptor)) != entry:
             raise _TornError
         reader = _Hashing(file)
-        header = _header(f"{_FILES}/{name}", entry.size, 0o700 if entry.executable else 0o600)
+        header = _header(_member(name), entry.size, 0o700 if entry.executable else 0o600)
         try:
             tar.addfile(header, cast("IO[bytes]", reader))
         except OSError as error:
@@ -293,12 +313,13 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _verify(folder: Path, files: Mapping[str, Any]) -> None:
-    """Raise ValueError unless a folder holds just these files, as they were."""
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    if found != set(files):
+    """Raise ValueError unless what was unpacked is just these files, as they were."""
+    inner = folder / _FILES
+    found = {path.relative_to(folder).as_posix() for path in inner.rglob("*") if not path.is_dir()}
+    if found != {_member(name) for name in files}:
         raise ValueError("its files are not those of its manifest")
     for name, about in files.items():
-        with (folder / name).open("rb") as file:
+        with (folder / _member(name)).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != about["sha256"]:
                 raise ValueError(f"{name} is not what was kept")
 

@@ -18,7 +18,7 @@ from worker.tools.openmm_restart import RestartError, read_about
 from worker.tools.openmm_session import OpenMMSession
 from worker.tools.options import read_options
 
-PROGRAM = ["-m", "worker.tools.openmm_run"]
+PROGRAM = ["-P", "-m", "worker.tools.openmm_run"]
 # Libraries of numbers start a thread a core unless told otherwise.
 _OTHERS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 

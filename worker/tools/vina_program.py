@@ -58,7 +58,7 @@ class Programs(NamedTuple):
                     f"vina takes .sdf and .smi where the Python package {package} is: install "
                     "rdkit and meeko in the image, or give it .pdbqt"
                 )
-        command = [sys.executable, "-m", "worker.tools.prepare_ligands", molecules, prepared]
+        command = [sys.executable, "-P", "-m", "worker.tools.prepare_ligands", molecules, prepared]
         command += ["--seed", str(self.seed)]
         command += ["--seconds", str(self.ligand_seconds or PREPARE_SECONDS)]
         command += ["--processes", str(min(self.vcpus, number))]
@@ -75,7 +75,7 @@ def find_program() -> list[str]:
     if path := shutil.which("vina"):
         return [path]
     if importlib.util.find_spec("vina") is not None:
-        return [sys.executable, "-m", "worker.tools.vina_batch"]
+        return [sys.executable, "-P", "-m", "worker.tools.vina_batch"]
     raise Misconfigured(
         "vina is missing: put a vina program on PATH or install the Python package vina"
     )

@@ -346,7 +346,7 @@
     if (accounts.remaining) {
       children.push(make("h3", {}, `${many(accounts.remaining, "input")} ${accounts.remaining === 1 ? "remains" : "remain"}`),
         make("p", {}, `How their shards ended: ${counts(data.remaining.endings)}. Starting the same request again goes on with them.`));
-      if (Object.keys(data.remaining.texts).length) children.push(table("What AWS Batch wrote", [["class", (row) => row[0]], ["text", (row) => row[1], "text"]], Object.entries(data.remaining.texts)));
+      if (Object.keys(data.remaining.texts).length) children.push(table("What was told of them", [["class", (row) => row[0]], ["text", (row) => row[1], "text"]], Object.entries(data.remaining.texts)));
     }
     children.push(make("h3", {}, accounts.failed ? `${many(accounts.failed, "input")} failed for good` : "No input failed"));
     if (accounts.failed) {

@@ -89,6 +89,7 @@ def test_an_input_that_changed_is_failed(shard, run, tool, store):
     assert run(made) == 0
     failure = made.marker("00000.1.input_changed.failed")
     assert "in/a" in failure.reason
+    assert failure.seconds > 0
 
 
 def test_kill_after_every_write_loses_nothing_and_counts_nothing_twice(

@@ -119,11 +119,8 @@ def test_a_zip_runs_the_file_that_the_first_argument_names(by_hand, store):
     assert store.get(DATA, "out/0/0/x").body == b"1 2\n"
 
 
-def test_a_stop_keeps_the_checkpoint_and_the_next_start_goes_on(by_hand, store, monkeypatch):
-    text = (
-        '#!/bin/bash\ntest -e "$CHECKPOINT_DIR/x" && { echo again > "$OUTPUT_DIR/y"; exit 0; }\n'
-        'echo 1 > "$CHECKPOINT_DIR/x"\nsleep 60\n'
-    )
+def stop_at_the_first_checkpoint(monkeypatch):
+    """SIGTERM, once, as soon as a script has written x."""
     look = module.ProgramSession.poll
     asked = []
 
@@ -133,10 +130,91 @@ def test_a_stop_keeps_the_checkpoint_and_the_next_start_goes_on(by_hand, store, 
         return look(self)
 
     monkeypatch.setattr(module.ProgramSession, "poll", poll)
+
+
+def test_a_stop_keeps_the_checkpoint_and_the_next_start_goes_on(by_hand, store, monkeypatch):
+    text = (
+        '#!/bin/bash\ntest -e "$CHECKPOINT_DIR/x" && { echo again > "$OUTPUT_DIR/y"; exit 0; }\n'
+        'echo 1 > "$CHECKPOINT_DIR/x"\nsleep 60\n'
+    )
+    stop_at_the_first_checkpoint(monkeypatch)
     assert by_hand("myjob.sh", text=text) == 1
     assert "out/0/checkpoint.tar.0" in keys(store)
     assert by_hand("myjob.sh", text=text) == 0
     assert store.get(DATA, "out/0/1/y").body == b"again\n"
+
+
+# -- an output location that another job has used
+
+
+def events(capsys, kind):
+    lines = capsys.readouterr().out.splitlines()
+    found = [json.loads(line) for line in lines if line.startswith("{")]
+    return [event for event in found if event["event"] == kind]
+
+
+@pytest.mark.parametrize(("code", "how", "again"), [("0", "done", 0), ("5", "failed", 1)])
+def test_the_same_job_again_says_that_it_is_settled_and_by_what(
+    by_hand, store, capsys, code, how, again
+):
+    for _ in range(2):
+        by_hand("myjob.sh", code)
+    capsys.readouterr()
+    before = keys(store)
+    assert by_hand("./myjob.sh", code) == again
+    (event,) = events(capsys, "settled")
+    (marker,) = keys(store, "out/markers/")
+    assert (event["how"], event["key"], event["index"]) == (how, marker, 0)
+    assert keys(store) == before
+
+
+@pytest.mark.parametrize("code", ["0", "5"])
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [(("myjob.sh", "0", "more"), MYJOB), (("myjob.sh", "0"), MYJOB + "# another\n")],
+)
+def test_another_job_where_one_has_ended_is_refused(by_hand, store, capsys, code, arguments, text):
+    for _ in range(2):
+        by_hand("myjob.sh", code)
+    before = keys(store)
+    capsys.readouterr()
+    assert by_hand(*arguments, text=text) == 78
+    told = capsys.readouterr().err
+    assert told.startswith(f"drydock: S3_OUTPUT_LOCATION: s3://{DATA}/out/markers/")
+    assert "choose another S3_OUTPUT_LOCATION" in told
+    assert told.count("\n") == 1
+    assert keys(store) == before
+    assert by_hand(*arguments, text=text, output=f"s3://{DATA}/elsewhere") == 0
+
+
+def test_jobs_of_one_script_share_a_location_and_others_are_refused(by_hand, store):
+    for folder in ("in", "more"):
+        for name in ("a", "b"):
+            store.put(DATA, f"{folder}/{name}", f"{folder}/{name}".encode())
+
+    def start(index, folder="in", text=MYJOB):
+        where = {"S3_INPUT_LOCATION": f"s3://{DATA}/{folder}/"}
+        return by_hand("myjob.sh", "0", text=text, AWS_BATCH_JOB_ARRAY_INDEX=f"{index}", **where)
+
+    assert [start(0), start(1), start(1)] == [0, 0, 0]
+    assert start(1, folder="more") == 78
+    assert start(1, text=MYJOB + "# another\n") == 78
+    assert len(keys(store, "out/markers/")) == 2
+
+
+def test_a_job_with_other_arguments_begins_anew_where_one_was_interrupted(
+    by_hand, store, monkeypatch
+):
+    text = (
+        '#!/bin/bash\ntest -e "$CHECKPOINT_DIR/x" && { echo again > "$OUTPUT_DIR/y"; exit 0; }\n'
+        'test "$1" = two && { echo two > "$OUTPUT_DIR/y"; exit 0; }\n'
+        'echo 1 > "$CHECKPOINT_DIR/x"\nsleep 60\n'
+    )
+    stop_at_the_first_checkpoint(monkeypatch)
+    assert by_hand("myjob.sh", "one", text=text) == 1
+    assert by_hand("myjob.sh", "two", text=text) == 0
+    assert store.get(DATA, "out/0/1/y").body == b"two\n"
+    assert by_hand("myjob.sh", "one", text=text) == 78
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,43 @@ def test_a_folder_comes_back_as_it_was(make):
     assert sorted(path.name for path in second.parent.iterdir()) == ["checkpoint"]
 
 
+def test_names_with_backslashes_come_back(make):
+    names = {"a\\x2db.chk": "1", "a%5Cx2db.chk": "2", "a\\b/c%": "3", "a%255C": "4"}
+    first = make()
+    for name, text in names.items():
+        write(first.folder, name, text)
+    (first.folder / "empty\\").mkdir()
+    (first.folder / "li\\nk").symlink_to("a\\b")
+    second = make(first.take(running=True))
+    assert texts(second.folder) == names
+    assert (second.folder / "empty\\").is_dir()
+    assert (second.folder / "li\\nk" / "c%").read_text() == "3"
+    assert not second.has_changed()
+
+
+def test_what_could_not_be_restored_is_not_kept_and_told_of_once(make, said):
+    kept = make()
+    path = write(kept.folder, "/".join(["d"] * 62) + "/f", "1")
+    assert texts(make(kept.take(running=False)).folder) == {"d/" * 62 + "f": "1"}
+    path.unlink()
+    deep = write(kept.folder, "/".join(["d"] * 63) + "/f", "1")
+    assert [kept.take(running=False) for _ in range(2)] == [None] * 2
+    ((event, fields),) = said
+    assert event == "checkpoint_not_kept"
+    assert "deeper than 64" in fields["why"]
+    deep.unlink()
+    assert kept.take(running=False) is not None
+
+
+def test_a_name_that_is_too_long_for_the_archive_is_told_of(make, said):
+    kept = make()
+    write(kept.folder, "n" * 255, "1")
+    assert texts(make(kept.take(running=False)).folder) == {"n" * 255: "1"}
+    write(kept.folder, "n" * 254 + "\\", "1")
+    assert kept.take(running=False) is None
+    assert "more than 255 bytes" in said[0][1]["why"]
+
+
 def test_what_is_being_written_and_what_leads_out_is_left(make):
     first = make()
     write(first.folder, "a", "1")
