@@ -195,9 +195,14 @@ def test_a_zips_second_name_is_looked_at_too(tmp_path):
         raw = io.BytesIO()
         with zipfile.ZipFile(raw, "w") as archive:
             archive.writestr(info, b"1")
-        if zipfile.ZipFile(raw).infolist()[0].filename == name != "../ok":
-            pytest.skip("this Python does not read the field")
-        refused(tmp_path, "x.zip", raw.getvalue(), said)
+        if zipfile.ZipFile(raw).infolist()[0].filename == "ok":
+            # Before Python 3.12 nobody reads the field, and the first name is the only one.
+            (tmp_path / "plain.zip").write_bytes(raw.getvalue())
+            (tmp_path / "plain").mkdir()
+            unpack(tmp_path / "plain.zip", tmp_path / "plain")
+            assert [found.name for found in (tmp_path / "plain").iterdir()] == ["ok"]
+        else:
+            refused(tmp_path, "x.zip", raw.getvalue(), said)
 
 
 @pytest.mark.parametrize("name", ["../escaped", "a/../../escaped", "{}/escaped"])
