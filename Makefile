@@ -110,7 +110,7 @@ chaos: environment-test ## a run under kills, faults and reclaims; SEED, INPUTS 
 privileges: environment-test ## what each role may do and which run showed it; ARGS=--write keeps it in docs/privileges.md
 	@$(python) -m tests.least_privilege $(ARGS)
 
-prove: lint secure types validate build test simulate mutate exhaust scale chaos ## what the gate runs, and every proof that takes longer (an hour or two)
+prove: lint secure types validate build test test-containers sam-local test-report test-clients simulate mutate exhaust scale chaos ## what the gate runs, and every proof that takes longer (an hour or two)
 
 wheel: environment-wheel ## the worker as a wheel in dist/, for images that are made elsewhere
 	@rm -f dist/*.whl
