@@ -10,11 +10,12 @@ import hashlib
 import io
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 
 import pyarrow.parquet as pq
 
-from drydock.markers import parse_done, parse_marker_name
-from drydock.uris import parse_s3_uri
+from drydock.markers import InputSummary, parse_done, parse_marker_name
+from drydock.uris import S3Uri, parse_s3_uri
 
 COUNTED = ("inputs", "done", "failed", "skipped", "remaining", "molecules", "failed_molecules")
 # What a tool tells of one start of it: seconds, and how often it was started.
@@ -31,7 +32,7 @@ def picture(store, request: dict) -> dict:
     return {
         "accounting": {name: accounting[name] for name in COUNTED},
         "failures": _failures(store, bucket, prefix),
-        "outputs": _outputs(store, bucket, prefix, accounting["run_id"]),
+        "outputs": _outputs(store, output, accounting["run_id"]),
         "top": _rows(store.get(bucket, f"{prefix}results/top.csv").body)
         if _has(store, bucket, f"{prefix}results/top.csv")
         else [],
@@ -82,23 +83,27 @@ def _failures(store, bucket, prefix) -> dict[str, str]:
     return {row["index"]: f"{row['class']} {row['input']}" for row in rows}
 
 
-def _outputs(store, bucket, prefix, run_id) -> dict[str, str]:
+def finished(store, output: S3Uri, run_id: str) -> Iterator[InputSummary]:
+    """What the markers of a run say was done: an input once for each attempt that finished it."""
+    for listed in store.list(output.bucket, f"{output.key}markers/{run_id}/"):
+        name = parse_marker_name(listed.key.rpartition("/")[2])
+        if name is not None and name.kind == "done":
+            yield from parse_done(_get(store, output.bucket, listed), name)
+
+
+def _outputs(store, output: S3Uri, run_id) -> dict[str, str]:
     """By input, its digest; inputs that two attempts finished must have been finished alike."""
     found = defaultdict(set)
-    for listed in store.list(bucket, f"{prefix}markers/{run_id}/"):
-        name = parse_marker_name(listed.key.rpartition("/")[2])
-        if name is None or name.kind != "done":
-            continue
-        for summary in parse_done(_get(store, bucket, listed), name):
-            joined = defaultdict(bytes)
-            for part in summary.chain:
-                for output in part.outputs:
-                    if output.name not in _OF_A_START:
-                        body = store.get(bucket, output.key).body
-                        joined[output.name] += _of_the_input(output.name, _unpacked(body))
-            told = {output: _digest(body) for output, body in sorted(joined.items())}
-            best = [summary.molecules, summary.best_id, summary.best_score]
-            found[str(summary.index)].add(json.dumps([told, best]))
+    for summary in finished(store, output, run_id):
+        joined = defaultdict(bytes)
+        for part in summary.chain:
+            for each in part.outputs:
+                if each.name not in _OF_A_START:
+                    body = store.get(output.bucket, each.key).body
+                    joined[each.name] += _of_the_input(each.name, _unpacked(body))
+        told = {name: _digest(body) for name, body in sorted(joined.items())}
+        best = [summary.molecules, summary.best_id, summary.best_score]
+        found[str(summary.index)].add(json.dumps([told, best]))
     return {index: " or ".join(sorted(each)) for index, each in found.items()}
 
 

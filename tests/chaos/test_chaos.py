@@ -1,6 +1,7 @@
 """A short storm, and proof that the comparison sees what a run did wrong."""
 
 import copy
+import json
 
 import pytest
 
@@ -8,7 +9,7 @@ from drydock.store import Store
 from drydock.uris import parse_s3_uri
 from local.embedded import EmbeddedAws
 from tests.chaos.campaign import Campaign, Plan
-from tests.chaos.comparison import differences, picture, problems_of_accounts
+from tests.chaos.comparison import differences, finished, picture, problems_of_accounts
 
 # The storm and the calm after it take a minute, on a machine with nothing else to do.
 pytestmark = pytest.mark.timeout(900)
@@ -46,6 +47,16 @@ def left_behind(campaign):
         yield Store(aws.client("s3"), None)
 
 
+def looked_at(store, output):
+    """The keys that a picture is made of: an attempt that died left outputs that belong to none."""
+    accounting = store.get(output.bucket, f"{output.key}results/accounting.json")
+    for summary in finished(store, output, json.loads(accounting.body)["run_id"]):
+        for part in summary.chain:
+            yield from (each.key for each in part.outputs)
+    for listed in store.list(output.bucket, f"{output.key}results/"):
+        yield listed.key
+
+
 @pytest.fixture
 def found(campaign, left_behind):
     """What the comparison finds after `change(body)` of an object; afterwards it is as it was."""
@@ -53,8 +64,8 @@ def found(campaign, left_behind):
     def found(name, part_of_key, change):
         request = campaign.work.requests[name]
         output = parse_s3_uri(request["output"])
-        listed = left_behind.list(output.bucket, f"{output.key}/")
-        key = next(each.key for each in listed if part_of_key in each.key)
+        prefix = output._replace(key=f"{output.key}/")
+        key = next(key for key in looked_at(left_behind, prefix) if part_of_key in key)
         body = left_behind.get(output.bucket, key).body
         left_behind.put(output.bucket, key, change(body))
         try:
