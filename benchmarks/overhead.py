@@ -1,12 +1,13 @@
 """What the worker costs over the bare tool: one input of 1,000 ligands that take 50 ms each.
 
-The tool is a stand-in that obeys vina's batch contract and sleeps for each ligand; it runs bare
-over 1,000 files, and under the worker over one object in S3, which is moto's in a process beside.
-The two take turns, with their files in memory where there is /dev/shm; once the tool is also
-started for each ligand, as peers' baselines are. Cutting the file, starting, polling, packing and
-sending are all the worker's. Both find in memory what they read of the disk.
-A thousand sleeps are off by as much as is looked for, and always to the same side: so the least of
-several runs is shown beside the median.
+The tool is a stand-in that obeys vina's batch contract and takes 50 ms for each ligand, its files
+included and to some microseconds: a thousand sleeps alone are off by as much as is looked for. It
+runs bare over 1,000 files, and under the worker over one object in S3, which is moto's in a process
+beside. The two take turns, with their files in memory where there is /dev/shm; once the tool is
+also started for each ligand, as peers' baselines are. Cutting the file, starting, polling, packing
+and sending are all the worker's. Both find in memory what they read of the disk.
+Whatever else a machine does adds to both, and never takes away: so the least of several turns is
+shown beside the median.
 
 usage: python benchmarks/overhead.py [LIGANDS] [REPEATS]      (1,000 and 3 by default)
 """
@@ -26,6 +27,7 @@ from _shard import ROOT, Shard, s3
 from drydock.store import Store
 
 LIGAND = ROOT / "examples" / "vina" / "ligands" / "caffeine.pdbqt"
+LIGAND_S = 0.05
 OPTIONS = {"center": [0, 0, 0], "size": [10, 10, 10]}
 TOOL = """#!{python} -SE
 import sys, time
@@ -33,7 +35,8 @@ words = sys.argv[1:]
 out, ligands = words[words.index("--dir") + 1], words[words.index("--batch") + 1 :]
 print("Computing Vina grid ... done.", flush=True)
 for name in ligands:
-    time.sleep(0.05)
+    until = time.perf_counter() + {ligand_s}
+    time.sleep(0.8 * {ligand_s})
     with open(name) as ligand:
         pose = ligand.read()
     with open(out + "/" + name.removesuffix(".pdbqt") + "_out.pdbqt", "w") as poses:
@@ -41,6 +44,8 @@ for name in ligands:
             result = "REMARK VINA RESULT: %9.3f %9.3f %9.3f\\n" % (model / 4 - 9, 0, 0)
             poses.write("MODEL %d\\n%s" % (model, result))
             poses.write(pose + "ENDMDL\\n")
+    while time.perf_counter() < until:
+        pass
 """
 
 
@@ -90,7 +95,7 @@ class Bench:
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
         tool = self.bin / "vina"
-        tool.write_text(TOOL.format(python=sys.executable))
+        tool.write_text(TOOL.format(python=sys.executable, ligand_s=LIGAND_S))
         tool.chmod(0o755)
         self.text = LIGAND.read_bytes()
         self.body = b"".join(

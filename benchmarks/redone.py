@@ -25,9 +25,9 @@ from drydock.store import Store
 
 PERIOD_S = 1
 LIGAND_S = 0.01
-NOTED = f"""    time.sleep({LIGAND_S})
-    with open("{{log}}", "a") as log:
-        log.write(name + "\\\\n")
+_BEGINS = "    with open(name) as ligand:\n"
+NOTED = """    with open("{log}", "a") as log:
+        log.write(name + "\\n")
 """
 # What a peer's container does: dock all, pack all, send it.
 PEER = """
@@ -52,10 +52,10 @@ class Log:
         self.path.write_text("")
         self.bin = folder / "bin"
         self.bin.mkdir()
-        text = TOOL.format(python=sys.executable)
+        text = TOOL.format(python=sys.executable, ligand_s=LIGAND_S)
         noting = NOTED.format(log=self.path)
         tool = self.bin / "vina"
-        tool.write_text(text.replace("    time.sleep(0.05)\n", noting.replace("\\\\", "\\")))
+        tool.write_text(text.replace(_BEGINS, noting + _BEGINS))
         tool.chmod(0o755)
         # The worker gives its tool a user of its own.
         self.path.chmod(0o666)

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import botocore.session
 from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST, REGISTER_LAST
+from botocore.hooks import HierarchicalEmitter
 from botocore.loaders import JSONFileLoader, Loader
 
 # S3, and what botocore asks for keys: STS and IAM Identity Center.
@@ -24,8 +25,10 @@ class S3Session(botocore.session.Session):
     """A session whose clients are those of S3."""
 
     def __init__(self) -> None:
-        super().__init__(include_builtin_handlers=False)
-        events = self.get_component("event_emitter")
+        events = HierarchicalEmitter()
+        super().__init__(event_hooks=events, include_builtin_handlers=False)
+        # Events go to it straight: no other name of an event is one of these services'.
+        self.register_component("event_emitter", events)
         ways = {REGISTER_FIRST: events.register_first, REGISTER_LAST: events.register_last}
         for name, handler, *where in BUILTIN_HANDLERS:
             if concerns_s3(name):

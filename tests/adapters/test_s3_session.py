@@ -9,6 +9,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.handlers import BUILTIN_HANDLERS
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.utils import EVENT_ALIASES
 
 from drydock.s3_session import S3Session, concerns_s3
@@ -112,6 +113,29 @@ def test_only_what_other_services_have_done_is_left_out(whole):
         name for name in left_out if f"{name}.".split(".")[1] == "s3" and "docs" not in name
     ] == []
     assert len(left_out) > len(names) / 2
+
+
+class Names(HierarchicalEmitter):
+    """Takes note of the names by which events are asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def emit(self, event_name, **_):
+        self.asked.append(event_name)
+        return []
+
+
+def test_no_event_of_these_services_has_another_name():
+    services = ("s3", "sts", "sso", "sso-oidc", "signin")
+    events = [f"before-call.{service}.Operation" for service in services]
+    events += [name for name, *_ in BUILTIN_HANDLERS if concerns_s3(name)]
+    emitter = Names()
+    aliaser = EventAliaser(emitter)
+    for name in [*events, "before-call.elb.Operation"]:
+        aliaser.emit(name)
+    assert emitter.asked == [*events, "before-call.elastic-load-balancing.Operation"]
 
 
 @pytest.fixture(params=["us-west-2", None])
