@@ -185,16 +185,17 @@ class Attempt:
         period = self._work.checkpoint_seconds
         while not session.poll():
             _collect_garbage_again()
-            self._markers.flush_if_due()
-            self._stop.wait(_POLL_S)
-            if self._stop.reason is not None:
-                session.interrupt()
-                journal.say("interrupted", why=self._stop.reason.text)
-                return self._leave(session, record, fetched, history, self._stop.reason.text)
             if period and session.unsealed and history.seconds() >= period:
                 contribution = session.contribute()
                 if contribution.fresh:
                     self._seal(contribution, record, fetched, history, "checkpoint")
+            self._markers.flush_if_due()
+            left = period - history.seconds()
+            self._stop.wait(left if 0 < left < _POLL_S else _POLL_S)
+            if self._stop.reason is not None:
+                session.interrupt()
+                journal.say("interrupted", why=self._stop.reason.text)
+                return self._leave(session, record, fetched, history, self._stop.reason.text)
         if session.death is not None:
             journal.say("tool_died", why=session.death.reason)
             return self._after_death(session, session.death, record, fetched, history)
