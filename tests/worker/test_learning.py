@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from drydock.tasks import encode_tasks
+from drydock.tasks import Record, encode_tasks
 from drydock.uris import S3Uri
 from tests.worker.support import CONTROL
 from worker.endings import Misconfigured
@@ -26,9 +26,8 @@ def asked(client):
 def round_of(shard, size, uri_bytes, inputs_per_job):
     """A round of inputs whose records are so long, and what its document says."""
     made = shard(("in/one", b"1"), receptor=RECEPTOR, inputs_per_job=inputs_per_job)
-    one = made.records[0]
     made.records = [
-        type(one)(place, place, f"s3://data/{place:0{uri_bytes}}") for place in range(size)
+        Record(place, place, f"s3://data/{place:0{uri_bytes}}") for place in range(size)
     ]
     made.write_round()
     return made, json.loads(made.store.get(CONTROL, made.document_key).body)

@@ -3,14 +3,17 @@
 import itertools
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 
 import worker.attempt
+import worker.history
 from drydock.markers import encode_skipped
 from tests.worker.attempts.counting import Died, MortalStore, lines, whole
 from tests.worker.support import DATA
 from worker.endings import RestartUnusable
+from worker.stop_signals import Stop
 
 
 def test_outputs_come_before_the_marker(shard, run, client, tool):
@@ -130,6 +133,18 @@ def test_dying_at_every_write_again_and_again_still_ends(shard, run, client, too
             assert deaths < 20
     assert whole(made) == [(0, letter) for letter in "abcdef"]
     assert deaths >= 3
+
+
+def test_a_part_is_sealed_when_it_is_due_with_all_that_is_finished(shard, run, tool, monkeypatch):
+    """A line is finished at each look; looks are 0.3 s apart, and one comes when a part is due."""
+    now = [0.0]
+    monkeypatch.setattr(worker.attempt, "_POLL_S", 0.3)
+    monkeypatch.setattr(worker.history, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Stop, "wait", lambda _self, seconds: now.append(now.pop() + seconds))
+    made = shard(("in/0", lines(*"abcdefghij")), checkpoint_seconds=1)
+    assert run(made) == 0
+    sealed = [(record.progress, record.seconds) for record in made.part_records()]
+    assert sealed == [(5, 1.0), (9, 1.0)]
 
 
 @pytest.mark.parametrize("stop_at", range(1, 8))
