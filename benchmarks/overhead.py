@@ -7,7 +7,8 @@ beside. The two take turns, with their files in memory where there is /dev/shm; 
 also started for each ligand, as peers' baselines are. Cutting the file, starting, polling, packing
 and sending are all the worker's. Both find in memory what they read of the disk.
 Whatever else a machine does adds to both, and never takes away: so the least of several turns is
-shown beside the median.
+shown beside the median. What the worker's own work keeps from the tool meanwhile is not in the
+seconds, unless it makes a ligand's last 10 ms too short; it is in the CPU.
 
 usage: python benchmarks/overhead.py [LIGANDS] [REPEATS]      (1,000 and 3 by default)
 """
