@@ -16,6 +16,8 @@ from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST, REGISTER_LAST
 from botocore.hooks import HierarchicalEmitter
 from botocore.loaders import JSONFileLoader, Loader
 
+# Of botocore's models of S3 what is asked here (scripts/s3_model.py); it looks there first.
+MODELS = Path(__file__).with_name("botocore_models")
 # S3, and what botocore asks for keys: STS and IAM Identity Center.
 _SERVICES = ("s3", "sts", "sso", "sso-oidc", "signin")
 _HOSTNAME = "{service}.{region}.{dnsSuffix}"
@@ -33,7 +35,9 @@ class S3Session(botocore.session.Session):
         for name, handler, *where in BUILTIN_HANDLERS:
             if concerns_s3(name):
                 ways.get(where[0] if where else None, events.register)(name, handler)
-        self.register_component("data_loader", _S3Loader())
+        self.register_component("data_loader", _S3Loader([str(MODELS)]))
+        # Moments stay as S3 writes them: to read one takes as long as all else of a small answer.
+        self.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
 
 
 def concerns_s3(event: str) -> bool:
