@@ -1,12 +1,14 @@
 """Cutting files into ligands and reading poses: pure text."""
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.support import EXAMPLE, bundle, ligand
 from worker.tools.ligands import MAX_LIGAND_BYTES
-from worker.tools.pdbqt import parse_poses, split_ligands
+from worker.tools.pdbqt import lines_in_runs, parse_poses, split_ligands
 
 NAMES = sorted(path.stem for path in (EXAMPLE / "ligands").glob("*.pdbqt"))
 
@@ -23,6 +25,22 @@ WORDS = [
     b"REMARK  Name = a b\n",
     b"TER\n",
     b"garbage\n",
+]
+RUN_TOGETHER = [
+    *WORDS,
+    b"HETATM 2\r\n",
+    b"BRANCH 1 2\n",
+    b"ENDBRANCH 1 2\n",
+    b"ATOM\n",
+    b" ATOM  3\n",
+    b"REMARK\n",
+    b"REMARKS\n",
+    b"name = x\n",
+    b"REMARK SMILES IDX 1 2\n",
+    b"REMARK SMILES IDXX\n",
+    b"remark smiles CCO\n",
+    b"REMARK SMILES CC\n",
+    b"ATOM without an end",
 ]
 
 
@@ -44,6 +62,48 @@ def test_cutting_gives_back_what_was_put_together(names, in_models):
     assert [each.text for each in found] == texts
     assert [each.ordinal for each in found] == list(range(len(names)))
     assert all(each.problem is None for each in found)
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from(RUN_TOGETHER), st.binary(max_size=9)), max_size=40),
+    st.integers(1, 200),
+)
+def test_lines_in_runs_are_cut_as_lines_are(lines, chunk_bytes):
+    text = b"".join(lines)
+    runs = list(lines_in_runs(io.BytesIO(text), chunk_bytes))
+    assert b"".join(runs) == text
+    assert list(split_ligands(runs, "file")) == list(split_ligands(io.BytesIO(text), "file"))
+
+
+def test_what_says_nothing_of_a_ligands_ends_comes_together():
+    remarks = b"REMARK SMILES IDX 1 1\nREMARK H PARENT\n"
+    atoms = b"ATOM  1\nHETATM  2\nBRANCH 1 2\nENDBRANCH 1 2\n"
+    text = b"REMARK SMILES C\n" + remarks + b"ROOT\n" + atoms + b"ENDROOT\n" + atoms
+    expected = [b"REMARK SMILES C\n", remarks, b"ROOT\n", atoms, b"ENDROOT\n", atoms]
+    assert list(lines_in_runs(io.BytesIO(text))) == expected
+
+
+@pytest.mark.parametrize("length", [MAX_LIGAND_BYTES + 1, 10 * MAX_LIGAND_BYTES])
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_of_a_line_without_end_little_is_kept(length, end):
+    after = ligand("caffeine") if end else b""
+    text = b"ROOT\n" + b"ATOM " + b"x" * length + end + b"ENDROOT\nTORSDOF 0\n" * bool(end) + after
+    runs = list(lines_in_runs(io.BytesIO(text)))
+    assert max(map(len, runs)) < MAX_LIGAND_BYTES + (1 << 18)
+    first, *others = split_ligands(runs, "file")
+    assert "more than 1048576 bytes" in first.problem
+    assert [each.text for each in others] == ([after] if end else [])
+
+
+@pytest.mark.parametrize(
+    "line", [b"MODEL 1 %b", b"REMARK name%b", b"REMARK name x%b.", b"REMARK%b"]
+)
+def test_a_line_of_blanks_is_read_once(line):
+    """By a pattern that tries each blank with each other one this would take hours."""
+    text = line % (b" " * (MAX_LIGAND_BYTES // 2)) + b"\n" + ligand("caffeine")
+    (found,) = split(text)
+    assert found.problem is None
+    assert found.id.strip() == ("x" if b"x" in line else "file")
 
 
 @given(st.binary(max_size=400))

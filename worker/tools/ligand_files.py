@@ -10,16 +10,21 @@ from worker.archives import ArchiveError, form_of, members, open_unpacked
 from worker.endings import InputFailed
 from worker.tools import FetchedInput
 from worker.tools.ligands import Ligand, bounded_lines, split_sdf, split_smiles
-from worker.tools.pdbqt import split_ligands
+from worker.tools.pdbqt import lines_in_runs, split_ligands
 
+_Lines = Callable[[IO[bytes]], Iterator[bytes]]
 _Split = Callable[[Iterable[bytes], str], Iterator[Ligand]]
 
-SPLITTERS: dict[str, _Split] = {
-    ".pdbqt": split_ligands,
-    ".sdf": split_sdf,
-    ".sd": split_sdf,
-    ".smi": split_smiles,
-    ".smiles": split_smiles,
+_PDBQT = (lines_in_runs, split_ligands)
+_SDF = (bounded_lines, split_sdf)
+_SMILES = (bounded_lines, split_smiles)
+# How a kind's lines are read, and its ligands of them.
+SPLITTERS: dict[str, tuple[_Lines, _Split]] = {
+    ".pdbqt": _PDBQT,
+    ".sdf": _SDF,
+    ".sd": _SDF,
+    ".smi": _SMILES,
+    ".smiles": _SMILES,
 }
 PACKED = (".gz", ".bz2")
 
@@ -53,11 +58,11 @@ def _all_of(fetched: FetchedInput) -> Iterator[Ligand]:
 
 
 def _split(stream: IO[bytes], name: str, stem: str) -> Iterator[Ligand]:
-    split = _splitter(name) or split_ligands
-    return split(bounded_lines(stream), stem)
+    lines, split = _splitter(name) or _PDBQT
+    return split(lines(stream), stem)
 
 
-def _splitter(name: str) -> _Split | None:
+def _splitter(name: str) -> tuple[_Lines, _Split] | None:
     name = name.lower()
     for packed in PACKED:
         name = name.removesuffix(packed)

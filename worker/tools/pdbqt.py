@@ -7,19 +7,27 @@ ligand at hand, and no ligand above ``MAX_LIGAND_BYTES`` is.
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from worker.tools.ligands import MAX_LIGAND_BYTES, Ligand, name_of, numbered, too_large
 
-_NAME = re.compile(rb"REMARK\s+name\b\s*[=:]?\s*(\S.*?)\s*", re.IGNORECASE)
-_SMILES = re.compile(rb"REMARK\s+SMILES\s+(?!IDX\b)(\S+)\s*", re.IGNORECASE)
-# What both begin with, in all that is of use.
-_TELLING = re.compile(rb"REMARK\s+(?:name|SMILES)\b", re.IGNORECASE)
-_MODEL_TITLE = re.compile(rb"\s*MODEL(?:\s+\d+(?=\s))?\s*(.*?)\s*", re.DOTALL)
+# A remark with the ligand's name or SMILES; Meeko's SMILES IDX is neither. None of these patterns
+# takes longer than a line is, however many blanks it has.
+_TELLING = re.compile(
+    rb"REMARK\s+(?:name\b\s*+[=:]?\s*+(\S[^\n]*)\n?|SMILES\s+(?!IDX\b)(\S+)\s*)", re.IGNORECASE
+)
+_MODEL_TITLE = re.compile(rb"\s*MODEL(?:\s+\d+(?=\s))?\s*(.*)", re.DOTALL)
 # Lines that belong to no ligand when they stand alone.
 _IDLE = re.compile(rb"(REMARK\b.*|END|TER|CONECT\b.*|USER\b.*|)\s*", re.DOTALL)
 # Most lines begin so, and say nothing of where a ligand begins or ends.
 _PLAIN = (b"ATOM ", b"HETATM ", b"BRANCH ", b"ENDBRANCH ")
+# A run of such lines, or of remarks that tell nothing; or any line.
+_RUN_OR_LINE = re.compile(
+    rb"(?:(?:ATOM|HETATM|(?:END)?BRANCH) [^\n]*\n)+"
+    rb"|(?:REMARK\b(?!\s+(?i:name|SMILES(?!\s+IDX\b)))[^\n]*\n)+"
+    rb"|[^\n]*\n"
+)
+_CHUNK_BYTES = 1 << 16
 # The first words of lines that every ligand has.
 _NEEDED = (b"ROOT", b"ENDROOT", b"TORSDOF")
 
@@ -44,7 +52,7 @@ class _Block:
         self.size = 0
         self.in_model = in_model
         self.words: set[bytes] = set()
-        self.telling: list[bytes] = []
+        self.telling: list[re.Match[bytes]] = []
 
     def add(self, line: bytes) -> None:
         """Take a line that says nothing of the ligand as a whole."""
@@ -57,8 +65,8 @@ class _Block:
         self.add(line)
         if word in _NEEDED:
             self.words.add(word)
-        elif _TELLING.match(line) and self.size <= MAX_LIGAND_BYTES:
-            self.telling.append(line)
+        elif self.size <= MAX_LIGAND_BYTES and (told := _TELLING.fullmatch(line)):
+            self.telling.append(told)
 
     @property
     def is_idle(self) -> bool:
@@ -77,11 +85,30 @@ class _Block:
         return following
 
 
+def lines_in_runs(stream: IO[bytes], chunk_bytes: int = _CHUNK_BYTES) -> Iterator[bytes]:
+    """A file's lines for :func:`split_ligands`; those that say nothing of where a ligand begins or
+    ends come together, which is quicker than one after another.
+
+    Of a line that no ligand may hold only so much is kept that this is seen.
+    """
+    begun = b""
+    while chunk := stream.read(chunk_bytes):
+        whole, end, rest = chunk.rpartition(b"\n")
+        if not end:
+            # Beyond the most that a ligand may hold a line is not kept.
+            begun += rest if len(begun) <= MAX_LIGAND_BYTES else b""
+            continue
+        yield from _RUN_OR_LINE.findall(begun + whole + end)
+        begun = rest
+    if begun:
+        yield begun
+
+
 def split_ligands(lines: Iterable[bytes], stem: str) -> Iterator[Ligand]:
     """Cut a file into its ligands.
 
-    A ligand's id is its name remark, else its MODEL's title, else ``stem``, with a number when the
-    file holds more than one.
+    Lines may come one by one, or as :func:`lines_in_runs` gives them. A ligand's id is its name
+    remark, else its MODEL's title, else ``stem``, with a number when the file holds more than one.
     """
     for ordinal, block, fallback in numbered(_blocks(lines), stem):
         yield _ligand(ordinal, block, fallback)
@@ -118,8 +145,8 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[_Block]:
 
 
 def _ligand(ordinal: int, block: _Block, fallback: str) -> Ligand:
-    names = [match[1] for line in block.telling if (match := _NAME.fullmatch(line))]
-    smiles = [match[1] for line in block.telling if (match := _SMILES.fullmatch(line))]
+    names = [told[1] for told in block.telling if told[1] is not None]
+    smiles = [told[2] for told in block.telling if told[2] is not None]
     return Ligand(
         ordinal=ordinal,
         id=name_of(names[0] if names else block.title, fallback),
