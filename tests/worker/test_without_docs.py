@@ -51,3 +51,33 @@ import importlib.metadata
 print(callable(importlib.metadata.entry_points))
 """
     assert said(START + later)[1:] == ["False", "True", "True"]
+
+
+def test_what_reads_settings_and_answers_is_there_when_it_is_asked(tmp_path):
+    (tmp_path / "config").write_text("[profile lab]\nregion = eu-north-1\n")
+    later = f"""
+import os
+print(*[name in sys.modules for name in ("configparser", "jmespath")])
+import botocore.session, botocore.paginate
+os.environ.pop("AWS_DEFAULT_REGION", None)
+os.environ |= {{"AWS_CONFIG_FILE": {str(tmp_path / "config")!r}, "AWS_PROFILE": "lab"}}
+print(botocore.session.Session().get_config_variable("region"))
+print(botocore.paginate.jmespath.search("a.b", {{"a": {{"b": 7}}}}))
+import configparser, jmespath
+print(botocore.configloader.configparser.Error is configparser.Error)
+print(botocore.paginate.jmespath.compile is jmespath.compile)
+"""
+    expected = ["False False", "eu-north-1", "7", "True", "True"]
+    assert said(START + later)[1:] == expected
+
+
+def test_a_module_is_there_at_once_for_who_takes_something_of_it_meanwhile():
+    program = """
+import sys
+from worker.without_docs import documentation_left_out
+with documentation_left_out():
+    from configparser import ConfigParser
+    import configparser, worker.agent
+print(ConfigParser is configparser.ConfigParser, configparser is sys.modules["configparser"])
+"""
+    assert said(program) == ["True True"]
