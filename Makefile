@@ -83,7 +83,7 @@ bench: environment-test ## ours beside others' ideas, in one table with what is 
 	@$(python) benchmarks/figures.py $(ARGS)
 
 bench-more: environment-test ## the other figures of benchmarks/README.md
-	@for name in slicing outdock poses vina batch_children; do \
+	@for name in slicing outdock poses vina s3_session batch_children; do \
 		echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; \
 	done
 
