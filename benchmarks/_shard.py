@@ -1,6 +1,6 @@
 """A shard of one input in S3, as the functions would have made it, for one worker at a time.
 
-S3 is moto's, in a process beside, so that its work is not counted.
+S3 is the embedded AWS's, in a process beside, so that its work is not counted.
 """
 
 import os
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from moto.server import ThreadedMotoServer
 
 from drydock.keys import ControlKeys
 from drydock.store import Store
@@ -133,11 +132,14 @@ class Shard:
 
 
 def serve() -> None:
-    """Be moto's S3; say the address in one line and end with standard input."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    print(f"http://{host}:{port}", flush=True)
+    """Be S3; say the address in one line and end with standard input."""
+    sys.path.insert(0, str(ROOT))
+    from local.gateway import Gateway  # noqa: PLC0415 - the others have no use for it
+
+    gateway = Gateway()
+    gateway.listen(0)
+    gateway.serve()
+    print(gateway.endpoint_url, flush=True)
     sys.stdin.read()
 
 

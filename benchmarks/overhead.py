@@ -2,10 +2,10 @@
 
 The tool is a stand-in that obeys vina's batch contract and takes 50 ms for each ligand, its files
 included and to some microseconds: a thousand sleeps alone are off by as much as is looked for. It
-runs bare over 1,000 files, and under the worker over one object in S3, which is moto's in a process
-beside. The two take turns, with their files in memory where there is /dev/shm; once the tool is
-also started for each ligand, as peers' baselines are. Cutting the file, starting, polling, packing
-and sending are all the worker's. Both find in memory what they read of the disk.
+runs bare over 1,000 files, and under the worker over one object in S3, which is the embedded AWS's
+in a process beside. The two take turns, with their files in memory where there is /dev/shm; once
+the tool is also started for each ligand, as peers' baselines are. Cutting the file, starting,
+polling, packing and sending are all the worker's. Both find in memory what they read of the disk.
 Whatever else a machine does adds to both, and never takes away: so the least of several turns is
 shown beside the median. What the worker's own work keeps from the tool meanwhile is not in the
 seconds, unless it makes a ligand's last 10 ms too short; it is in the CPU.
