@@ -16,7 +16,7 @@ MAX_PATH_CHARS = 80
 # Where the dockfiles lie, seen from the program's working directory.
 FOLDER = "../dockfiles"
 PREFIX = "test."
-_LINE = re.compile(r"(\S+)(\s+)(\S.*?)\s*$")
+_LINE = re.compile(r"(\S+)(\s+)(\S.*)")
 # The first two: the stream on standard input, and names that our outputs have. The last: a row of
 # OUTDOCK is there when its ligand is docked, and not when some thousand are; so is its header,
 # before which no signal may be sent.
@@ -46,7 +46,7 @@ def _rewritten(line: str, names: Collection[str]) -> str:
     found = _LINE.match(line)
     if found is None:
         return line
-    key, gap, value = found.groups()
+    key, gap, value = found[1], found[2], found[3].rstrip()
     if key in _OURS:
         return f"{key}{gap}{_OURS[key]}"
     if not key.endswith(_PATH_KEYS):

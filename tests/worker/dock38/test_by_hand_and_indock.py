@@ -43,6 +43,18 @@ def test_a_dockfile_is_found_wherever_it_was_prepared(value):
     ]
 
 
+def test_a_line_of_blanks_is_read_once():
+    """By a pattern that tries each blank with each other one this would take hours."""
+    line = LINE.format("receptor_sphere_file", "spheres" + " " * 500_000 + "x")
+    assert rewritten(line, "a" + " " * 500_000) == [line, "a" + " " * 500_000]
+
+
+def test_blanks_behind_a_path_are_none_of_it():
+    line = LINE.format("receptor_sphere_file", "spheres.sph  ")
+    expected = LINE.format("receptor_sphere_file", "../dockfiles/spheres.sph")
+    assert rewritten(line, names={"spheres.sph"}) == [expected]
+
+
 def test_a_prefix_of_dockfiles_and_a_file_in_a_folder_are_found():
     lines = [
         LINE.format("chemgrid_file_prefix", "../dockfiles/vdw"),
