@@ -23,7 +23,7 @@ _IDLE = re.compile(rb"(REMARK\b.*|END|TER|CONECT\b.*|USER\b.*|)\s*", re.DOTALL)
 _PLAIN = (b"ATOM ", b"HETATM ", b"BRANCH ", b"ENDBRANCH ")
 # A run of such lines, or of remarks that tell nothing; or any line.
 _RUN_OR_LINE = re.compile(
-    rb"(?:(?:ATOM|HETATM|(?:END)?BRANCH) [^\n]*\n)+"
+    rb"(?:(?:" + b"|".join(_PLAIN) + rb")[^\n]*\n)+"
     rb"|(?:REMARK\b(?!\s+(?i:name|SMILES(?!\s+IDX\b)))[^\n]*\n)+"
     rb"|[^\n]*\n"
 )
